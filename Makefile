@@ -1,0 +1,60 @@
+VENV := .venv
+RUN := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+
+# The tests also attach to the interpreters that `make pythons` brought, if it ran.
+COLON := :
+TEST_PYTHONS := $(wildcard $(CURDIR)/.pythons/usr/bin)
+PYTEST := LEAKSCOPE_TEST_PYTHONS="$(TEST_PYTHONS)$${LEAKSCOPE_TEST_PYTHONS:+$(COLON)$$LEAKSCOPE_TEST_PYTHONS}" \
+	$(RUN) -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test lint format types acceptance pythons clean
+
+help:  ## List the targets
+	@sed -n 's/^\([a-z-]*\):[^#]*## */\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+venv: $(STAMP)  ## Make .venv, with leakscope and the tools to work on it
+
+# A name may be there and not run (a version switcher's stand-in does that), so each is tried.
+$(STAMP): pyproject.toml
+	@for python in "$(PYTHON)" python3 python3.15 python3.14 python3.13 python3.12 python3.11; do \
+		test -n "$$python" || continue; \
+		"$$python" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' \
+			2>/dev/null && found=$$python && break; \
+	done; \
+	if test -z "$$found"; then \
+		echo "No Python >= 3.11 with venv found: tried \$$(PYTHON), python3 and python3.11 to 3.15." >&2; \
+		echo "Name one with: make PYTHON=/path/to/python3 venv" >&2; \
+		exit 1; \
+	fi; \
+	$(RUN) -c '' 2>/dev/null || "$$found" -m venv --clear $(VENV)
+	$(RUN) -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+demo: $(STAMP)  ## Watch a small leaking service and check what leakscope says (under a minute)
+	$(RUN) -m tests.demo
+
+test: lint types  ## Lint, check types and run all tests but the slow ones
+	$(PYTEST) -m "not slow"
+
+lint: $(STAMP)  ## Check style and formatting
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+
+format: $(STAMP)  ## Put the code in shape
+	$(RUN) -m ruff check --fix .
+	$(RUN) -m ruff format .
+
+types: $(STAMP)  ## Check the types
+	$(RUN) -m mypy
+
+acceptance: $(STAMP)  ## Run all tests, the slow ones too
+	$(PYTEST)
+
+pythons:  ## Bring Python 3.14 and 3.15 into .pythons, for the tests to attach to (Debian)
+	.ci/install-pythons .pythons
+
+clean:  ## Remove all that was made here but .pythons
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov
+	find leakscope tests -name __pycache__ -type d -prune -exec rm -rf {} +

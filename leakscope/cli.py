@@ -1,0 +1,110 @@
+"""The command `leakscope`: joins its subcommands, and turns every ending into an exit status."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any, NoReturn
+
+import click
+
+from leakscope import __version__
+from leakscope.errors import LeakscopeError
+from leakscope.output import ClosedPipe, silence_stdout
+from leakscope.printable import printable
+
+# Statuses that are not of an error class: a second Ctrl-C, and what a shell gives for SIGPIPE.
+INTERRUPTED = 130
+PIPE_CLOSED = 141
+
+# name -> (module below leakscope.commands, one line of help). A command's module is imported when
+# it is called, so that `--version` and `--help` do not wait for what they don't need.
+COMMANDS = {
+    "watch": "Follow the threads of a process and say which stacks leak.",
+    "dump": "Look once: all threads, grouped by stack, biggest group first.",
+    "ps": "List the Python processes that you can look at.",
+    "schema": "Print the JSON Schema of the reports.",
+}
+
+
+class _Commands(click.Group):
+    """Subcommands that are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"leakscope.commands.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit status: 0 no leak; 1 a leak; 2 usage; 3 no such process; 4 not permitted; "
+    "5 not readable; 130 interrupted twice.",
+)
+@click.version_option(__version__, "-V", "--version", message="leakscope %(version)s")
+def cli() -> None:
+    """Find what leaks threads in a running Python process, from outside.
+
+    \b
+    leakscope ps              find the PID
+    leakscope dump PID        what all its threads do now
+    leakscope watch PID       which stacks keep growing
+    """
+
+
+def main(args: list[str] | None = None) -> NoReturn:
+    """Run the command line and end the program with its status."""
+    try:
+        status: Any = cli.main(args=args, prog_name="leakscope", standalone_mode=False)
+    except ClosedPipe:
+        status = _pipe_closed()
+    except click.ClickException as error:
+        error.show()
+        status = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        status = INTERRUPTED
+    except LeakscopeError as error:
+        _say(error)
+        status = error.exit_code
+    except SystemExit as stop:
+        # click ends a run whose pipe was closed (of `--help`, say) by itself, with status 1.
+        status = _pipe_closed() if isinstance(stop.__context__, BrokenPipeError) else stop.code
+    sys.exit(_flushed(status if isinstance(status, int) else 0))
+
+
+def _pipe_closed() -> int:
+    silence_stdout()
+    return PIPE_CLOSED
+
+
+def _flushed(status: int) -> int:
+    """The status, once what was printed has left: a failure at the interpreter's end has a trace."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _pipe_closed()
+    except OSError as error:
+        silence_stdout()
+        print(f"leakscope: cannot write: {error.strerror}", file=sys.stderr)
+        return status or 2
+    return status
+
+
+def _say(error: LeakscopeError) -> None:
+    """One clear line of what happened, and one of what to do."""
+    print(f"leakscope: {printable(str(error))}", file=sys.stderr)
+    for line in error.advice.splitlines():
+        print(f"  {printable(line)}", file=sys.stderr)
+    if os.environ.get("LEAKSCOPE_DEBUG"):
+        raise error

@@ -1,0 +1,1 @@
+"""The subcommands, each thin: options to objects, one call, one exit status."""

@@ -1,0 +1,169 @@
+"""What a watch shows while it goes on, and at its end: one way for each format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Protocol
+
+from leakscope.commands.looking import Watched
+from leakscope.commands.printing import console, print_lines
+from leakscope.model import Missed
+from leakscope.output import Output
+from leakscope.report import Report
+from leakscope.verdicts import Trend
+
+
+class Follower(Protocol):
+    """Is told of each sample, and of the end."""
+
+    def sample(self, watched: Watched) -> None:
+        """A sample came in, or was missed."""
+
+    def finish(self, report: Report) -> None:
+        """The watch is over."""
+
+
+def follower(
+    out: Output, format_: str, color: str, *, quiet: bool
+) -> AbstractContextManager[Follower]:
+    """The follower for a format; the live view when a person reads text at a terminal."""
+    if format_ != "text":
+        return _as_it_is(JsonLines(out))
+    if out.is_terminal and not quiet:
+        return _live(out, color)
+    return _as_it_is(TextLines(out, color, quiet=quiet))
+
+
+@contextmanager
+def _as_it_is(follow: Follower) -> Iterator[Follower]:
+    yield follow
+
+
+@contextmanager
+def _live(out: Output, color: str) -> Iterator[Follower]:
+    from leakscope.renderers.terminal import LiveView
+
+    with LiveView(console(color, out)) as view:
+        yield _Live(view.update, TextLines(out, color, quiet=True))
+
+
+class _Live:
+    """The live view, and the text report when it has closed."""
+
+    def __init__(self, update: Callable[[Report], None], at_end: TextLines) -> None:
+        self._update = update
+        self._at_end = at_end
+
+    def sample(self, watched: Watched) -> None:
+        self._update(watched.report())
+
+    def finish(self, report: Report) -> None:
+        self._at_end.finish(report)
+
+
+class Verdicts:
+    """Remembers each group's verdict, to tell which have changed; a new group is taken as steady."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Trend] = {}
+
+    def changed(self, watched: Watched) -> Iterator[tuple[int, Trend, Trend]]:
+        """(index into the engine's groups, verdict before, verdict now) of what changed."""
+        for index, judged in enumerate(watched.engine.findings().groups):
+            before = self._known.get(judged.facts.id, Trend.STEADY)
+            now = judged.verdict.trend
+            self._known[judged.facts.id] = now
+            if now is not before:
+                yield index, before, now
+
+
+class TextLines:
+    """A line when something changes, and the report at the end."""
+
+    # Threads that come and go change between these all the time; that is no news.
+    _NO_NEWS = frozenset((Trend.STEADY, Trend.CHURNING, Trend.SHRINKING))
+
+    def __init__(self, out: Output, color: str, *, quiet: bool) -> None:
+        self._out = out
+        self._color = color
+        self._quiet = quiet
+        self._verdicts = Verdicts()
+
+    def sample(self, watched: Watched) -> None:
+        if self._quiet:
+            return
+        from leakscope.renderers.text import change_line
+
+        if isinstance(watched.sample, Missed):
+            return
+        for index, before, now in self._verdicts.changed(watched):
+            if {before, now} <= self._NO_NEWS:
+                continue
+            group = watched.engine.group_at(index)
+            line = change_line(watched.engine.observed_s, group, before, now)
+            print_lines(self._out, [line], self._color)
+
+    def finish(self, report: Report) -> None:
+        from leakscope.renderers.text import report_lines
+
+        print_lines(self._out, report_lines(report), self._color)
+
+
+class JsonLines:
+    """NDJSON: a start line, a line a sample, a line a change of verdict, the summary."""
+
+    def __init__(self, out: Output) -> None:
+        self._out = out
+        self._started = False
+        self._verdicts = Verdicts()
+
+    def sample(self, watched: Watched) -> None:
+        from leakscope.wire import encode
+
+        documents = [] if self._started else [self._start(watched)]
+        self._started = True
+        self._out.lines(map(encode, [*documents, *self._of_sample(watched)]))
+
+    def _start(self, watched: Watched) -> dict[str, Any]:
+        from leakscope.wire import start_document
+
+        return start_document(
+            watched.target,
+            at=watched.engine.began_at,
+            interval_s=watched.schedule.interval_s,
+            level=watched.engine.view.level,
+        )
+
+    def _of_sample(self, watched: Watched) -> Iterator[dict[str, Any]]:
+        from leakscope.wire import change_document, missed_document, sample_document
+
+        sample, engine = watched.sample, watched.engine
+        if isinstance(sample, Missed):
+            yield missed_document(sample)
+            return
+        groups = engine.findings().groups
+        yield sample_document(
+            taken_at=sample.taken_at,
+            elapsed_s=sample.elapsed_s,
+            threads=engine.threads,
+            os_threads=sample.os_threads,
+            groups={judged.facts.id: judged.facts.size for judged in groups},
+            tries=sample.tries,
+        )
+        for index, before, now in self._verdicts.changed(watched):
+            group = engine.group_at(index)
+            yield change_document(
+                at=sample.taken_at,
+                elapsed_s=sample.elapsed_s,
+                group_id=group.id,
+                was=before,
+                trend=now,
+                count=group.size,
+                site=group.site,
+            )
+
+    def finish(self, report: Report) -> None:
+        from leakscope.wire import encode, report_document
+
+        self._out.lines([encode(report_document(report))])

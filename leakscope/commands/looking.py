@@ -1,0 +1,65 @@
+"""From a PID to a report: one look, or a watch with each sample handed on as it comes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from leakscope.engine import Engine, View
+from leakscope.model import Sample, Target
+from leakscope.report import EndedBy, Kind, Report
+from leakscope.sources.live import LiveSource, Schedule
+from leakscope.sources.process_list import target
+from leakscope.sources.stopping import Stop, stopped_by_signals
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A watch after one of its samples."""
+
+    engine: Engine
+    target: Target
+    sample: Sample
+    schedule: Schedule
+
+    def report(self, ended_by: EndedBy = EndedBy.ONE_SAMPLE) -> Report:
+        """The report as of this sample."""
+        return self.engine.report(Kind.SUMMARY, (self.target,), ended_by, self.schedule.interval_s)
+
+
+def look_once(pid: int, view: View, *, blocking: bool) -> Report:
+    """One sample of a process. Raises LeakscopeError when it cannot be had."""
+    stop = Stop(pid)
+    source = LiveSource(pid, Schedule(count=1), stop, blocking=blocking)
+    engine = Engine(view)
+    for sample in source.samples():
+        engine.observe(sample)
+    stop.close()
+    seen = target(pid, source.clock.zero_at)
+    return engine.report(Kind.DUMP, (seen,), EndedBy.ONE_SAMPLE)
+
+
+def watch(
+    pid: int,
+    view: View,
+    schedule: Schedule,
+    on_sample: Callable[[Watched], None],
+    *,
+    blocking: bool,
+) -> Report:
+    """Samples until it is time to end, handing on each; the final report.
+
+    Raises LeakscopeError when not one sample could be had.
+    """
+    stop = Stop(pid)
+    with stopped_by_signals(stop):
+        source = LiveSource(pid, schedule, stop, blocking=blocking)
+        engine = Engine(view)
+        seen: Target | None = None
+        for sample in source.samples():
+            engine.observe(sample)
+            # Not before the first sample: why it failed is py-spy's to say.
+            seen = seen or target(pid, source.clock.zero_at)
+            on_sample(Watched(engine, seen, sample, schedule))
+    stop.close()
+    return engine.report(Kind.SUMMARY, (seen or Target(pid),), source.ended_by, schedule.interval_s)

@@ -1,0 +1,152 @@
+"""Options that commands share, and the types of their values."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+
+from leakscope.engine import View
+from leakscope.output import Output
+from leakscope.stacks import Level
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*(ms|s|m|h|d)?")
+
+
+def seconds_of(text: str) -> float | None:
+    """`500ms`, `30s`, `5m`, `1h30m` and bare numbers of seconds; None for anything else."""
+    text = text.strip().lower()
+    parts = list(_DURATION.finditer(text))
+    if not parts or "".join(part[0] for part in parts) != text:
+        return None
+    if len(parts) > 1 and not all(part[2] for part in parts):
+        return None
+    return sum(float(part[1]) * _UNITS_S[part[2] or "s"] for part in parts)
+
+
+class Duration(click.ParamType[float]):
+    """A span of time, as seconds."""
+
+    name = "duration"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        seconds = float(value) if isinstance(value, int | float) else seconds_of(value)
+        if seconds is None or not 0 < seconds < float("inf"):
+            self.fail(f"{value!r} is not a duration such as 500ms, 30s, 5m or 2h", param, ctx)
+        return seconds
+
+
+class Pattern(click.ParamType[re.Pattern[str]]):
+    """A regular expression."""
+
+    name = "regex"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> re.Pattern[str]:
+        try:
+            return re.compile(value)
+        except re.error as error:
+            self.fail(f"{value!r} is not a regular expression: {error}", param, ctx)
+
+
+class Pid(click.ParamType[int]):
+    """A process id; completes to the Python processes that can be looked at."""
+
+    name = "pid"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            pid = int(value)
+        except ValueError:
+            pid = 0
+        # The kernel's pid_max is at most 2**22; C's int is what system calls take.
+        if not 0 < pid < 2**31:
+            self.fail(f"{value!r} is not a process id", param, ctx)
+        return pid
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        from leakscope.sources.process_list import python_processes
+
+        return [
+            CompletionItem(str(found.pid), help=" ".join(found.command)[:60])
+            for found in python_processes()
+            if str(found.pid).startswith(incomplete)
+        ]
+
+
+def option(*names: str, **settings: Any) -> Callable[[Command], Command]:
+    """A click option that can be set by LEAKSCOPE_NAME as well."""
+    longest = max((name for name in names if name.startswith("--")), key=len)
+    variable = "LEAKSCOPE_" + longest.partition("/")[0].strip("-").replace("-", "_").upper()
+    return click.option(*names, envvar=variable, show_envvar=True, **settings)
+
+
+def format_option(*formats: str) -> Callable[[Command], Command]:
+    """`--format`, with `--json` for short."""
+
+    def decorate(command: Command) -> Command:
+        command = option(
+            "--format", "format_", type=click.Choice(formats), default="text", show_default=True,
+            help="How results are written.",
+        )(command)  # fmt: skip
+        return click.option(
+            "--json", "format_", flag_value="json", help="Short for --format json."
+        )(command)
+
+    return decorate
+
+
+def common_options(command: Command) -> Command:
+    """Options of every command that looks at a process."""
+    for decorate in reversed(
+        (
+            option("-o", "--output", default="-", type=click.Path(dir_okay=False, allow_dash=True),
+                   help="Write results to this file; - is standard output.", metavar="FILE"),
+            option("--ignore", multiple=True, type=Pattern(),
+                   help="Leave out groups with a function or file that fits; repeatable."),
+            option("--group-by", type=click.Choice([level.value for level in Level]),
+                   default=Level.FUNCTION.value, show_default=True,
+                   help="What threads must share to be shown as one group."),
+            option("--blocking", is_flag=True,
+                   help="Stop the target during each dump, about 0.2 ms a thread; "
+                   "never done by default."),
+            option("--color", type=click.Choice(["auto", "always", "never"]), default="auto",
+                   show_default=True, help="NO_COLOR and FORCE_COLOR are minded too."),
+            option("-q", "--quiet", is_flag=True, help="Results only: no progress, no remarks."),
+            option("-v", "--verbose", is_flag=True,
+                   help="Say on standard error what is done, each call of py-spy with its time."),
+        )
+    ):  # fmt: skip
+        command = decorate(command)
+    return command
+
+
+def view_of(group_by: str, ignore: tuple[re.Pattern[str], ...]) -> View:
+    """The view that these options ask for."""
+    return View(Level(group_by), ignore)
+
+
+def set_up_log(*, verbose: bool) -> None:
+    """`-v` shows the debug log on standard error; without it nothing is logged."""
+    if verbose:
+        logging.basicConfig(
+            stream=sys.stderr, level=logging.DEBUG, format="%(relativeCreated)6.0f ms  %(message)s"
+        )
+
+
+def output_to(path: str) -> Output:
+    """The place that `-o` names."""
+    return Output(path)

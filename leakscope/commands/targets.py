@@ -1,0 +1,29 @@
+"""Which process a command is about, and the words when that can't be told."""
+
+from __future__ import annotations
+
+from leakscope.errors import UsageProblem
+
+
+def pid_or_only(pid: int | None) -> int:
+    """The PID that was given, else that of the only Python process that can be looked at.
+
+    Raises UsageProblem, with the list of them, when there are several.
+    """
+    if pid is not None:
+        return pid
+    from leakscope.renderers.text import process_lines
+    from leakscope.sources.process_list import python_processes
+
+    found = python_processes()
+    if not found:
+        raise UsageProblem(
+            "no PID was given, and there is no Python process that this user can look at",
+            "Name the PID of one; as root, `leakscope ps` lists those of all users.",
+        )
+    if len(found) > 1:
+        listed = "\n".join("  " + line for line in process_lines(found))
+        raise UsageProblem(
+            "no PID was given, and there are several Python processes to look at", listed.strip()
+        )
+    return found[0].pid

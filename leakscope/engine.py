@@ -1,0 +1,203 @@
+"""The path from samples to a report: changes, history, verdicts, leaks. Pure; time is in the samples."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from leakscope.changes import Differ
+from leakscope.facts import GroupFacts, Point
+from leakscope.history import History, thinned
+from leakscope.leaks import Judged, Leak, common_wait, find_leaks
+from leakscope.model import Changes, Missed, RunState, Sample, Target
+from leakscope.report import EndedBy, Group, Kind, Overall, Report
+from leakscope.stacks import Level, entry, real_frames, site
+from leakscope.unseen import unseen
+from leakscope.verdicts import DEFAULT_POLICY, Policy, Trend, judge
+
+# Less than this says nothing, not even that all is well: most leaks add less than a thread a second.
+CLEAN_AFTER_S = 10.0
+CLEAN_AFTER_SAMPLES = 8
+MAX_TOTALS = 600
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What to show: at which level to group, and what to leave out."""
+
+    level: Level = Level.FUNCTION
+    ignore: tuple[re.Pattern[str], ...] = ()  # of functions or files
+
+    def hides(self, facts: GroupFacts) -> bool:
+        """Whether a group is to be left out."""
+        return any(
+            pattern.search(text)
+            for pattern in self.ignore
+            for frame in facts.frames
+            for text in (frame.function, frame.filename)
+        )
+
+
+DEFAULT_VIEW = View()
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What the groups and leaks are after the latest look."""
+
+    groups: tuple[Judged, ...]  # at the level that is shown
+    functions: tuple[Judged, ...]
+    leaks: tuple[Leak, ...]
+    verdict: Overall
+
+
+class Engine:
+    """Takes in samples and can say at any time what they amount to."""
+
+    def __init__(self, view: View = DEFAULT_VIEW, policy: Policy = DEFAULT_POLICY) -> None:
+        self.view = view
+        self.policy = policy
+        self.samples = self.missed = self.tries = 0
+        self.began_at = self.ended_at = 0.0
+        self.began_s = self.now_s = 0.0
+        self.os_threads: int | None = None
+        self.native: int | None = None
+        self.totals: list[Point] = []
+        self.history = History(dict.fromkeys((Level.FUNCTION, Level.ENTRY, view.level)))
+        self._differ = Differ()
+        self._findings: Findings | None = None
+
+    def observe(self, sample: Sample) -> None:
+        """Take in a snapshot, or the fact that one was missed."""
+        self._note_time(sample.taken_at, sample.elapsed_s)
+        self.tries += sample.tries
+        if isinstance(sample, Missed):
+            self.missed += 1
+            return
+        self._take(self._differ.changes(sample))
+
+    def _note_time(self, taken_at: float, elapsed_s: float) -> None:
+        if not self.samples and not self.missed:
+            self.began_at, self.began_s = taken_at, elapsed_s
+        self.ended_at, self.now_s = taken_at, elapsed_s
+
+    def _take(self, changes: Changes) -> None:
+        self.samples += 1
+        self.os_threads, self.native = changes.os_threads, changes.native
+        self.history.observe(changes)
+        self._findings = None
+        self.totals.append(Point(changes.elapsed_s, len(self.history.tracks)))
+        if len(self.totals) > MAX_TOTALS:
+            self.totals[:] = thinned(self.totals)
+
+    @property
+    def threads(self) -> int:
+        """Python threads in the latest sample."""
+        return len(self.history.tracks)
+
+    def findings(self) -> Findings:
+        """Groups, leaks and the overall verdict as of the latest look; judged once a look."""
+        if self._findings is None:
+            functions = self._judged(Level.FUNCTION)
+            entries = self._judged(Level.ENTRY)
+            leaks = find_leaks(functions, entries, self.policy)
+            shown = {Level.FUNCTION: functions, Level.ENTRY: entries}.get(self.view.level)
+            groups = self._judged(self.view.level) if shown is None else shown
+            self._findings = Findings(
+                tuple(groups), tuple(functions), leaks, self._overall(functions, leaks)
+            )
+        return self._findings
+
+    def _judged(self, level: Level) -> list[Judged]:
+        return [
+            Judged(facts, judge(facts, self.policy))
+            for facts in self.history.facts(level)
+            if not self.view.hides(facts)
+        ]
+
+    def _overall(self, functions: Iterable[Judged], leaks: tuple[Leak, ...]) -> Overall:
+        trends = {judged.verdict.trend for judged in functions}
+        if leaks:
+            return Overall.LEAKING
+        if Trend.GROWING in trends:
+            return Overall.GROWING
+        enough = self.observed_s >= CLEAN_AFTER_S and self.samples >= CLEAN_AFTER_SAMPLES
+        return Overall.CLEAN if enough else Overall.UNKNOWN
+
+    def group_at(self, index: int) -> Group:
+        """One of the groups that are shown, by its place in `findings().groups`."""
+        return _group(self.findings().groups[index])
+
+    @property
+    def observed_s(self) -> float:
+        """From the first look to the latest."""
+        return self.now_s - self.began_s
+
+    def report(
+        self,
+        kind: Kind,
+        targets: Iterable[Target],
+        ended_by: EndedBy,
+        interval_s: float | None = None,
+    ) -> Report:
+        """All that was found, as of the latest look."""
+        findings = self.findings()
+        named = {id_ for leak in findings.leaks for id_ in leak.groups}
+        extra = () if self.view.level is Level.FUNCTION else findings.functions
+        return Report(
+            kind=kind,
+            targets=tuple(targets),
+            began_at=self.began_at,
+            ended_at=self.ended_at,
+            ended_by=ended_by,
+            observed_s=self.observed_s,
+            interval_s=interval_s,
+            samples=self.samples,
+            missed=self.missed,
+            tries=self.tries,
+            threads=self.threads if self.samples else None,
+            os_threads=self.os_threads,
+            level=self.view.level,
+            verdict=findings.verdict,
+            noticeable_per_min=self._noticeable_per_min(),
+            not_seen=unseen(self.history.tracks.values(), self.native),
+            leaks=findings.leaks,
+            groups=(
+                *(_group(judged) for judged in findings.groups),
+                *(_group(judged) for judged in extra if judged.facts.id in named),
+            ),
+            total_points=tuple(self.totals),
+            now_s=self.now_s,
+        )
+
+    def _noticeable_per_min(self) -> float | None:
+        """The slowest leak that would have been named: one that brings enough threads in the time."""
+        if self.observed_s <= self.policy.min_watched_s:
+            return None
+        return 60 * self.policy.min_held / self.observed_s
+
+
+def _group(judged: Judged) -> Group:
+    facts = judged.facts
+    states = [stay.state for stay in facts.stays]
+    return Group(
+        id=facts.id,
+        level=facts.level,
+        verdict=judged.verdict,
+        frames=facts.frames,
+        site=site(facts.frames),
+        entry=entry(facts.frames) if real_frames(facts.frames) else None,
+        wait=common_wait(facts.stays),
+        blocked=states.count(RunState.BLOCKED),
+        running=states.count(RunState.RUNNING),
+        unknown=states.count(RunState.UNKNOWN),
+        first=facts.first,
+        peak=facts.peak,
+        arrived=facts.arrived,
+        departed=facts.departed,
+        born=facts.born,
+        ended=facts.ended,
+        points=facts.points,
+        stays=facts.stays,
+    )

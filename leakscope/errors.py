@@ -1,0 +1,43 @@
+"""Why leakscope could not do what it was asked. Each error knows its exit status and what to do."""
+
+from __future__ import annotations
+
+
+class LeakscopeError(Exception):
+    """The base of all. `str()` says what happened and why; `advice` says what to do, or is empty."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, advice: str = "") -> None:
+        super().__init__(message)
+        self.advice = advice
+
+
+class UsageProblem(LeakscopeError):
+    """The command line, or a file that it names, cannot be used."""
+
+    exit_code = 2
+
+
+class NoSuchProcess(LeakscopeError):
+    """The process is not there, or ended before anything could be said."""
+
+    exit_code = 3
+
+
+class NotPermitted(LeakscopeError):
+    """This user may not look into that process."""
+
+    exit_code = 4
+
+
+class Unsupported(LeakscopeError):
+    """Not a Python process, a Python that py-spy cannot read, or not one dump succeeded."""
+
+    exit_code = 5
+
+
+class DumpFailed(LeakscopeError):
+    """One dump failed for a reason that may pass: the next try can succeed."""
+
+    exit_code = 5

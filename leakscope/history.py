@@ -1,0 +1,284 @@
+"""What has been seen so far: each living thread's stay in its groups, each group's past.
+
+The only long-lived state. It is fed with changes, never samples by itself, and forgets what ended:
+memory is bounded by living threads and distinct stacks.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from leakscope.facts import GroupFacts, Left, Point, Stay
+from leakscope.model import Changes, Frames, Ran, RunState, ThreadKey, ThreadSample
+from leakscope.stacks import Level, group_id
+from leakscope.waits import wait_by_frames, wait_by_kernel
+
+# How many sizes and stays a group keeps. A rule looks at shapes over minutes to hours; 600 points are
+# more than any screen shows, and older ones are thinned, not cut off.
+MAX_POINTS = 600
+MAX_LEFT = 400
+# Distinct stacks (with lines) that a group remembers, to show the most common one.
+MAX_VARIANTS = 64
+
+
+@dataclass(slots=True)
+class Track:
+    """A living thread."""
+
+    sample: ThreadSample
+    from_start: bool  # it was there at the first look
+    seen_s: float  # when it was first seen
+    stays: dict[Level, OpenStay] = field(default_factory=dict)
+    been: dict[str, int] = field(default_factory=dict)  # group id -> times that it came there
+    looks: int = 0  # looks since it began, its first not counted
+    looks_running: int = 0
+    looks_waiting: int = 0
+    cpu_ticks: int = 0
+
+    @property
+    def began_s(self) -> float:
+        """When it began: by the kernel where it was there before the watch, else when first seen."""
+        if self.sample.born_s is not None:
+            return min(self.sample.born_s, self.seen_s)
+        return self.seen_s
+
+
+@dataclass(slots=True)
+class OpenStay:
+    """A living thread in the group that it is in now."""
+
+    cell: Cell
+    since_s: float
+    looks: int = 0  # looks at its counters since it came
+    ran_looks: int = 0  # of these, looks after which it turned out to have run
+    last_ran_s: float | None = None
+    longest_rest_s: float = 0.0  # the longest time between two runs
+
+
+@dataclass(slots=True)
+class Cell:
+    """A group and its past."""
+
+    id: str
+    level: Level
+    frames: Frames
+    first: int = 0
+    peak: int = 0
+    arrived: int = 0
+    departed: int = 0
+    born: int = 0
+    ended: int = 0
+    members: dict[ThreadKey, Track] = field(default_factory=dict)
+    points: list[Point] = field(default_factory=list)
+    left: deque[Left] = field(default_factory=lambda: deque(maxlen=MAX_LEFT))
+    variants: Counter[Frames] = field(default_factory=Counter)
+
+
+class History:
+    """All groups at the levels that are judged or shown, fed with one look at a time."""
+
+    def __init__(self, levels: Iterable[Level]) -> None:
+        self.levels = tuple(levels)
+        self.looks = 0
+        self.now_s = 0.0
+        self.began_s = 0.0
+        self.counters_known = False
+        self.tracks: dict[ThreadKey, Track] = {}
+        self._cells: dict[Level, dict[str, Cell]] = {level: {} for level in self.levels}
+        self._touched: dict[str, Cell] = {}
+
+    def observe(self, changes: Changes) -> None:
+        """Take in one look."""
+        first_look = self.looks == 0
+        self.looks += 1
+        self.now_s = changes.elapsed_s
+        if first_look:
+            self.began_s = changes.elapsed_s
+        for key in changes.ended:
+            self._end(key)
+        for thread in changes.changed:
+            self._move(thread)
+        for thread in changes.began:
+            self._begin(thread, first_look)
+        self._count_looks(changes.ran)
+        self._note_sizes()
+
+    def cells(self, level: Level) -> Iterable[Cell]:
+        """The groups of a level, those that are empty now included."""
+        return self._cells[level].values()
+
+    def facts(self, level: Level) -> list[GroupFacts]:
+        """What can be judged of each group of a level; biggest first, a total order."""
+        facts = [self._facts(cell) for cell in self._cells[level].values()]
+        return sorted(facts, key=lambda f: (-f.size, -f.peak, f.id))
+
+    def _begin(self, thread: ThreadSample, first_look: bool) -> None:
+        track = Track(thread, first_look, self.now_s)
+        self.tracks[thread.key] = track
+        if thread.runs is not None:
+            self.counters_known = True
+        for level in self.levels:
+            cell = self._enter(track, level)
+            if first_look:
+                cell.first += 1
+            else:
+                cell.arrived += 1
+                cell.born += 1
+
+    def _move(self, thread: ThreadSample) -> None:
+        track = self.tracks[thread.key]
+        frames_before = track.sample.frames
+        track.sample = thread
+        if thread.frames == frames_before:
+            return
+        for level in self.levels:
+            stay = track.stays[level]
+            stay.cell.variants[frames_before] -= 1
+            if group_id(thread.frames, level) == stay.cell.id:
+                stay.cell.variants[thread.frames] += 1
+                continue
+            self._leave(track, level)
+            self._enter(track, level).arrived += 1
+
+    def _end(self, key: ThreadKey) -> None:
+        track = self.tracks.pop(key)
+        for level in self.levels:
+            stay = track.stays[level]
+            stay.cell.variants[track.sample.frames] -= 1
+            self._leave(track, level, ended=True)
+
+    def _enter(self, track: Track, level: Level) -> Cell:
+        frames = track.sample.frames
+        cell_id = group_id(frames, level)
+        cell = self._cells[level].get(cell_id)
+        if cell is None:
+            cell = self._cells[level][cell_id] = Cell(cell_id, level, frames)
+        cell.members[track.sample.key] = track
+        cell.variants[frames] += 1
+        if len(cell.variants) > MAX_VARIANTS:
+            cell.variants = Counter(dict(cell.variants.most_common(MAX_VARIANTS // 2)))
+        track.stays[level] = OpenStay(cell, self.now_s)
+        track.been[cell_id] = track.been.get(cell_id, 0) + 1
+        self._touched[cell_id] = cell
+        return cell
+
+    def _leave(self, track: Track, level: Level, *, ended: bool = False) -> None:
+        stay = track.stays[level]
+        cell = stay.cell
+        del cell.members[track.sample.key]
+        cell.departed += 1
+        cell.ended += ended
+        cell.left.append(Left(self.now_s, self.now_s - track.began_s, ended))
+        self._touched[cell.id] = cell
+
+    def _count_looks(self, ran: tuple[Ran, ...]) -> None:
+        for track in self.tracks.values():
+            if track.seen_s == self.now_s:
+                continue
+            track.looks += 1
+            track.looks_running += track.sample.state is RunState.RUNNING
+            track.looks_waiting += wait_by_frames(track.sample.frames) is not None
+            for stay in track.stays.values():
+                stay.looks += 1
+        for moved in ran:
+            track = self.tracks[moved.key]
+            track.cpu_ticks += moved.cpu_ticks
+            for stay in track.stays.values():
+                # What it did on its way into the group is no sign of use.
+                if stay.since_s == self.now_s:
+                    continue
+                stay.ran_looks += 1
+                rest_s = self.now_s - (stay.since_s if stay.last_ran_s is None else stay.last_ran_s)
+                stay.longest_rest_s = max(stay.longest_rest_s, rest_s)
+                stay.last_ran_s = self.now_s
+
+    def _note_sizes(self) -> None:
+        for cell in self._touched.values():
+            size = len(cell.members)
+            cell.peak = max(cell.peak, size)
+            if not cell.points or cell.points[-1].size != size:
+                cell.points.append(Point(self.now_s, size))
+                if len(cell.points) > MAX_POINTS:
+                    cell.points[:] = thinned(cell.points)
+        self._touched.clear()
+
+    def _facts(self, cell: Cell) -> GroupFacts:
+        stays = tuple(
+            self._stay(track, cell)
+            for track in sorted(cell.members.values(), key=lambda t: (t.began_s, t.sample.key[:2]))
+        )
+        frames = _most_common(cell)
+        return GroupFacts(
+            id=cell.id,
+            level=cell.level,
+            frames=frames,
+            first=cell.first,
+            peak=cell.peak,
+            arrived=cell.arrived,
+            departed=cell.departed,
+            born=cell.born,
+            ended=cell.ended,
+            points=tuple(cell.points),
+            stays=stays,
+            left=tuple(cell.left),
+            began_s=self.began_s,
+            now_s=self.now_s,
+            looks=self.looks,
+            counters_known=self.counters_known,
+        )
+
+    def _stay(self, track: Track, cell: Cell) -> Stay:
+        stay = track.stays[cell.level]
+        sample = track.sample
+        ran_now = stay.last_ran_s == self.now_s
+        return Stay(
+            key=sample.key,
+            name=sample.name,
+            began_s=track.began_s,
+            born_s=sample.born_s,
+            from_start=track.from_start,
+            visits=track.been[cell.id],
+            places=len(track.been),
+            looks=stay.looks,
+            ran_looks=stay.ran_looks,
+            longest_rest_s=stay.longest_rest_s,
+            last_ran_s=stay.last_ran_s,
+            state=sample.state,
+            running_share=track.looks_running / track.looks if track.looks else 0.0,
+            waiting_share=track.looks_waiting / track.looks if track.looks else 0.0,
+            cpu_ticks=track.cpu_ticks,
+            wait=wait_of(sample, ran_now=ran_now),
+            frames=sample.frames,
+        )
+
+
+def wait_of(sample: ThreadSample, *, ran_now: bool = False) -> str | None:
+    """What a thread waits for; None while it runs and where nothing tells.
+
+    A futex is taken for a lock only of a thread that stood still: one that works under load is in
+    futexes all the time, waiting for the interpreter's own lock.
+    """
+    if sample.state is RunState.RUNNING:
+        return None
+    by_frames = wait_by_frames(sample.frames)
+    if by_frames:
+        return by_frames
+    by_kernel = wait_by_kernel(sample.parking)
+    return None if ran_now and by_kernel == "lock" else by_kernel
+
+
+def thinned(points: list[Point]) -> list[Point]:
+    """Every second one of the older half: what is recent keeps its detail."""
+    half = len(points) // 2
+    return points[:half:2] + points[half:]
+
+
+def _most_common(cell: Cell) -> Frames:
+    """The stack to show for a group: the commonest of its variants, the same one for equal counts."""
+    living = [(count, frames) for frames, count in cell.variants.items() if count > 0]
+    if not living:
+        return cell.frames
+    best = max(count for count, _ in living)
+    return min(frames for count, frames in living if count == best)

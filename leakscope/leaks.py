@@ -1,0 +1,168 @@
+"""From verdicts of groups to leaks: what leaks together is one leak, and a thread is in one only."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from statistics import median
+
+from leakscope.facts import GroupFacts, Stay
+from leakscope.model import Frame, Frames, ThreadKey
+from leakscope.stacks import Level, entry, group_id, site
+from leakscope.verdicts import (
+    DEFAULT_POLICY,
+    LEAKS,
+    Policy,
+    Trend,
+    Verdict,
+    duration,
+    likely_leaked,
+    moments_of,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A group and its verdict."""
+
+    facts: GroupFacts
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """One leak: threads that come and stay, for one reason."""
+
+    id: str  # of its main group
+    trend: Trend
+    groups: tuple[str, ...]  # ids at the function level, the main one first
+    leaked: tuple[ThreadKey, ...]
+    rate_per_min: float
+    rate_basis: str
+    wait: str | None
+    frames: Frames
+    evidence: tuple[str, ...]
+
+    @property
+    def site(self) -> Frame | None:
+        """The frame to look at first."""
+        return site(self.frames)
+
+    @property
+    def entry(self) -> Frame | None:
+        """The function that its threads were started in."""
+        return entry(self.frames)
+
+
+# Two groups are of one thing when at least this share of the moments at which either grew is shared:
+# a thread more or less is a sample that fell between the starts.
+_SHARED_MOMENTS = 0.8
+# The threads of one object are started within this time of each other.
+_TOGETHER_S = 0.5
+
+
+def find_leaks(
+    functions: Sequence[Judged], entries: Sequence[Judged], policy: Policy = DEFAULT_POLICY
+) -> tuple[Leak, ...]:
+    """All leaks, the one with most threads first."""
+    leaks: list[Leak] = []
+    taken: set[ThreadKey] = set()
+    worst_first = sorted(
+        (judged for judged in (*entries, *functions) if judged.verdict.trend in LEAKS),
+        key=lambda j: (j.facts.level is Level.FUNCTION, -len(j.verdict.leaked), j.facts.id),
+    )
+    for judged in worst_first:
+        leaked = [key for key in judged.verdict.leaked if key not in taken]
+        if len(leaked) < len(judged.verdict.leaked) / 2:
+            continue  # most of it is part of a leak that was named already
+        leak = _leak(judged, leaked)
+        if judged.facts.level is Level.FUNCTION:
+            leak = _with_family(leak, judged, functions, taken, policy)
+        taken.update(leak.leaked)
+        leaks.append(leak)
+    return tuple(sorted(leaks, key=lambda leak: (-len(leak.leaked), leak.id)))
+
+
+def _leak(judged: Judged, leaked: Sequence[ThreadKey]) -> Leak:
+    facts, verdict = judged.facts, judged.verdict
+    stays = {stay.key: stay for stay in facts.stays}
+    if facts.level is Level.FUNCTION:
+        groups = [facts.id]
+    else:
+        held = [group_id(stays[key].frames, Level.FUNCTION) for key in leaked]
+        groups = sorted(set(held), key=lambda id_: (-held.count(id_), id_))
+    return Leak(
+        id=facts.id,
+        trend=verdict.trend,
+        groups=tuple(groups),
+        leaked=tuple(leaked),
+        rate_per_min=verdict.rate_per_min or 0.0,
+        rate_basis=verdict.rate_basis or "watched",
+        wait=common_wait(stays[key] for key in leaked),
+        frames=facts.frames,
+        evidence=verdict.evidence,
+    )
+
+
+def _with_family(
+    leak: Leak,
+    judged: Judged,
+    functions: Sequence[Judged],
+    taken: set[ThreadKey],
+    policy: Policy,
+) -> Leak:
+    """The leak with the groups that were born together with it: one leaked object, many threads."""
+    moments = moments_of(judged.verdict.moments)
+    tolerance_s = _tolerance_s(judged.facts)
+    members = [judged]
+    threads = list(leak.leaked)
+    for other in functions:
+        if other is judged or other.verdict.trend is Trend.RUNAWAY:
+            continue
+        stays = [s for s in likely_leaked(other.facts, policy) if s.key not in taken]
+        stays = [stay for stay in stays if stay.key not in threads]
+        theirs = moments_of([stay.began_s for stay in stays])
+        if len(theirs) >= 2 and _is_family(moments, theirs, tolerance_s):
+            members.append(other)
+            threads += [stay.key for stay in stays if _near(moments, stay.began_s, tolerance_s)]
+    if len(members) == 1:
+        return leak
+    per_object = len(threads) / len(moments)
+    each_s = median(b - a for a, b in pairwise(moments)) if len(moments) > 1 else 0.0
+    return replace(
+        leak,
+        groups=tuple(member.facts.id for member in members),
+        leaked=tuple(threads),
+        rate_per_min=leak.rate_per_min * len(threads) / len(leak.leaked),
+        evidence=(
+            f"Groups that are born together: one object each {duration(each_s)}, "
+            f"{per_object:.0f} threads each, in {len(members)} stacks.",
+            *leak.evidence,
+        ),
+    )
+
+
+def _tolerance_s(facts: GroupFacts) -> float:
+    """How exactly births are known: to 10 ms by the kernel, else to the look that first saw them."""
+    if all(stay.born_s is not None for stay in facts.stays):
+        return _TOGETHER_S
+    return max(_TOGETHER_S, 0.6 * facts.interval_s)
+
+
+def _is_family(ours: Sequence[float], theirs: Sequence[float], tolerance_s: float) -> bool:
+    shared = sum(_near(ours, at, tolerance_s) for at in theirs)
+    answered = sum(_near(theirs, at, tolerance_s) for at in ours)
+    return shared >= _SHARED_MOMENTS * len(theirs) and answered >= _SHARED_MOMENTS * len(ours)
+
+
+def _near(ordered: Sequence[float], at: float, tolerance_s: float) -> bool:
+    i = bisect_left(ordered, at)
+    return any(abs(near - at) <= tolerance_s for near in ordered[max(i - 1, 0) : i + 1])
+
+
+def common_wait(stays: Iterable[Stay]) -> str | None:
+    """What most of these threads wait for, of those of which that is known."""
+    waits = [stay.wait for stay in stays if stay.wait]
+    return max(sorted(set(waits)), key=waits.count) if waits else None

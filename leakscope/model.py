@@ -1,0 +1,128 @@
+"""The values that everything else speaks in: frames, threads, samples. Immutable; no clock, no I/O.
+
+Two clocks are kept apart. `taken_at` and other `*_at` are Unix seconds, for people. `*_s` are
+seconds on a monotonic scale whose zero is the first look of a watch, for arithmetic; what happened
+before the watch is negative.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Frame(NamedTuple):
+    """One frame of a Python stack, with function and file as py-spy gave them."""
+
+    function: str
+    filename: str
+    line: int  # from 1; 0 or less where py-spy does not know it
+
+
+Frames = tuple[Frame, ...]  # innermost first, always
+
+
+class ThreadKey(NamedTuple):
+    """What names a thread for ever. A TID alone does not: the kernel hands it out again.
+
+    `handle` is py-spy's `thread_id`, the address of the pthread. It is set only where the kernel's
+    own id could not be learnt (Python 3.8 to 3.10, read without stopping the target), and then
+    `tid` and `start_ticks` are None.
+    """
+
+    pid: int
+    tid: int | None
+    start_ticks: int | None  # clock ticks since boot, field 22 of /proc/PID/task/TID/stat
+    handle: int | None = None
+
+
+class RunState(StrEnum):
+    """What a thread was doing when it was looked at."""
+
+    BLOCKED = "blocked"
+    RUNNING = "running"
+    UNKNOWN = "unknown"
+
+
+class Parking(NamedTuple):
+    """Where in the kernel a thread sleeps: facts of /proc, None where they could not be read."""
+
+    syscall: int | None = None
+    wchan: str | None = None  # the kernel function that it sleeps in, such as futex_do_wait
+
+
+NOT_KNOWN = Parking()
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadSample:
+    """One thread as one sample saw it."""
+
+    key: ThreadKey
+    name: str | None
+    frames: Frames
+    state: RunState
+    born_s: float | None = None  # when the thread began; None where the kernel was not asked
+    parking: Parking = NOT_KNOWN
+    runs: int | None = None  # times that it was scheduled away since it began
+    cpu_ticks: int | None = None  # CPU time used since it began
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All threads of a target at one moment."""
+
+    taken_at: float
+    elapsed_s: float
+    threads: tuple[ThreadSample, ...]
+    os_threads: int | None = None  # threads that the kernel counts
+    native: int | None = None  # of these, those that are not Python's and so have no stack here
+    tries: int = 1  # dumps that it took to get this one
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """A sample that could not be had: a gap in the data, which is not a sample without threads."""
+
+    taken_at: float
+    elapsed_s: float
+    reason: str
+    tries: int = 1
+
+
+Sample = Snapshot | Missed
+
+
+class Ran(NamedTuple):
+    """A thread that was scheduled since the last look."""
+
+    key: ThreadKey
+    runs: int  # times that it was scheduled away since then
+    cpu_ticks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """A snapshot, told as what changed since the one before. The first one changes everything."""
+
+    taken_at: float
+    elapsed_s: float
+    began: tuple[ThreadSample, ...] = ()
+    changed: tuple[ThreadSample, ...] = ()
+    ended: tuple[ThreadKey, ...] = ()
+    ran: tuple[Ran, ...] = ()  # of the threads that were there before
+    os_threads: int | None = None
+    native: int | None = None
+    tries: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The process that is watched."""
+
+    pid: int
+    started_at: float | None = None
+    command: tuple[str, ...] = ()
+    python: str | None = None  # "3.11.7"; None where it could not be told
+    began_s: float | None = None  # when it began, on the scale of the watch

@@ -1,0 +1,93 @@
+"""The result of looking: one value that every format renders and every exit status follows from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from leakscope.facts import Point, Stay
+from leakscope.leaks import Leak
+from leakscope.model import Frame, Frames, Target
+from leakscope.stacks import Level
+from leakscope.verdicts import Verdict
+
+
+class Kind(StrEnum):
+    """What was asked for."""
+
+    DUMP = "dump"
+    SUMMARY = "summary"
+
+
+class Overall(StrEnum):
+    """The verdict of a process: that of its worst group."""
+
+    LEAKING = "leaking"
+    GROWING = "growing"
+    CLEAN = "clean"
+    UNKNOWN = "unknown"
+
+
+class EndedBy(StrEnum):
+    """Why a watch ended."""
+
+    DURATION = "duration"
+    COUNT = "count"
+    SIGNAL = "signal"
+    TARGET_EXITED = "target exited"
+    ONE_SAMPLE = "one sample"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A group of threads with the same stack, as it is reported."""
+
+    id: str
+    level: Level
+    verdict: Verdict
+    frames: Frames  # innermost first, of its commonest stack
+    site: Frame | None
+    entry: Frame | None
+    wait: str | None
+    blocked: int
+    running: int
+    unknown: int
+    first: int
+    peak: int
+    arrived: int
+    departed: int
+    born: int
+    ended: int
+    points: tuple[Point, ...]
+    stays: tuple[Stay, ...]
+
+    @property
+    def size(self) -> int:
+        """How many threads are in it now."""
+        return len(self.stays)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All that was found."""
+
+    kind: Kind
+    targets: tuple[Target, ...]
+    began_at: float
+    ended_at: float
+    ended_by: EndedBy
+    observed_s: float
+    interval_s: float | None
+    samples: int
+    missed: int
+    tries: int
+    threads: int | None  # in the last sample
+    os_threads: int | None
+    level: Level  # of the groups
+    verdict: Overall
+    noticeable_per_min: float | None  # the slowest leak that could have been noticed
+    not_seen: tuple[str, ...]
+    leaks: tuple[Leak, ...]
+    groups: tuple[Group, ...]  # biggest first; those that a leak names are always among them
+    total_points: tuple[Point, ...]
+    now_s: float

@@ -1,0 +1,1 @@
+"""Where samples come from: a living process, or a recording of one."""

@@ -1,0 +1,77 @@
+"""What to do when a process may not be looked into, for where leakscope runs."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+
+_CAP_SYS_PTRACE = 19
+
+
+def for_permission(pid: int) -> str:
+    """How to get the right to look into a process, in one or two sentences."""
+    where = [*_in_container()]
+    if not _is_root():
+        yama = _yama_scope()
+        if yama == 3:
+            return (
+                "This machine forbids it to everyone until it is booted anew "
+                "(kernel.yama.ptrace_scope is 3)."
+            )
+        where.insert(0, f"Run it as root: sudo {_this_command()} {' '.join(sys.argv[1:])}".rstrip())
+    elif _has_ptrace_right() and not where:
+        where.append(
+            "A security module (SELinux, AppArmor, seccomp) seems to forbid it, even to root."
+        )
+    elif not where:
+        where.append("Root here lacks the capability SYS_PTRACE: run it where root has it.")
+    return " ".join(where)
+
+
+def _is_root() -> bool:
+    return hasattr(os, "geteuid") and os.geteuid() == 0
+
+
+def _this_command() -> str:
+    """leakscope's full path: sudo's own PATH does not reach into a virtual environment."""
+    found = shutil.which(sys.argv[0]) if sys.argv else None
+    if found and Path(found).name.startswith("leakscope"):
+        return str(Path(found).absolute())
+    beside = Path(sys.executable).parent / "leakscope"
+    return str(beside) if beside.exists() else f"{sys.executable} -m leakscope"
+
+
+def _in_container() -> list[str]:
+    if os.environ.get("KUBERNETES_SERVICE_HOST") or Path("/var/run/secrets/kubernetes.io").exists():
+        return [
+            "In Kubernetes: attach a container that has the capability SYS_PTRACE, such as "
+            "`kubectl debug -it POD --target=CONTAINER --profile=general --image=python:3.13-slim`."
+        ]
+    try:
+        groups = Path("/proc/1/cgroup").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        groups = ""
+    if Path("/.dockerenv").exists() or re.search(r"docker|containerd|libpod", groups):
+        return [
+            "In Docker: start the container with `--cap-add SYS_PTRACE`, or look from the host."
+        ]
+    return []
+
+
+def _yama_scope() -> int | None:
+    try:
+        return int(Path("/proc/sys/kernel/yama/ptrace_scope").read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return None
+
+
+def _has_ptrace_right() -> bool:
+    try:
+        status = Path("/proc/self/status").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    found = re.search(r"^CapEff:\s+([0-9a-f]+)", status, re.MULTILINE)
+    return bool(found) and bool(int(found[1], 16) >> _CAP_SYS_PTRACE & 1) if found else False

@@ -1,0 +1,48 @@
+"""What leakscope knows to be there and could not look at. Grows by rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from leakscope.history import Track
+from leakscope.stacks import portable_path
+
+# (file below lib/pythonX.Y or site-packages, what it means when a stack runs through that file)
+_HIDDEN_WORK = (
+    (
+        "asyncio/base_events.py",
+        "asyncio tasks: an event loop runs in {n} thread{s}, its tasks are not looked at",
+    ),
+    (
+        "gevent/hub.py",
+        "greenlets: a gevent hub runs in {n} thread{s}, its greenlets are not looked at",
+    ),
+    (
+        "eventlet/hubs/hub.py",
+        "greenlets: an eventlet hub runs in {n} thread{s}, its greenlets are not looked at",
+    ),
+    ("trio/_core/_run.py", "trio tasks: trio runs in {n} thread{s}, its tasks are not looked at"),
+)
+
+
+def unseen(tracks: Iterable[Track], native: int | None) -> tuple[str, ...]:
+    """One line for each kind of thing that is there and cannot be seen."""
+    tracks = list(tracks)
+    said: list[str] = []
+    for path, sentence in _HIDDEN_WORK:
+        n = sum(
+            any(portable_path(frame.filename) == path for frame in track.sample.frames)
+            for track in tracks
+        )
+        if n:
+            said.append(sentence.format(n=n, s="" if n == 1 else "s"))
+    if native:
+        said.append(
+            f"native threads: {native} more than Python's; what they do is not looked at"
+        )
+    nameless = sum(track.sample.key.tid is None for track in tracks)
+    if nameless:
+        said.append(f"thread ids: of {nameless} threads the kernel's id could not be learnt")
+    if tracks and any(track.sample.runs is None for track in tracks):
+        said.append("scheduling counters: whether a thread ran between samples is not known")
+    return tuple(said)

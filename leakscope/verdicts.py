@@ -1,0 +1,477 @@
+"""Does a group of threads leak? Numbers in, a verdict with its reasons out; no clock, no I/O.
+
+A group as such cannot be judged: a leaked executor's worker idles in exactly the stack of a healthy
+pool's worker. So its threads are. A thread is *held* when it came, stayed, and shows no sign of
+being used. A leak is held threads that keep coming.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from itertools import pairwise
+from statistics import fmean, median, pstdev
+
+from leakscope.facts import GroupFacts, Left, Stay
+from leakscope.model import ThreadKey
+from leakscope.pools import (
+    is_bounded_pool,
+    is_connection_reader,
+    is_executor_worker,
+    is_idle_executor,
+    newcomers,
+)
+from leakscope.stacks import Level
+
+
+class Trend(StrEnum):
+    """The verdict of a group, the worst first."""
+
+    LEAKING = "leaking"
+    RUNAWAY = "runaway"
+    GROWING = "growing"
+    WARMING = "warming"
+    CHURNING = "churning"
+    SHRINKING = "shrinking"
+    STEADY = "steady"
+
+
+LEAKS = (Trend.LEAKING, Trend.RUNAWAY)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The thresholds of judgement, each with its reason."""
+
+    # Half a minute is the field's common patience (gunicorn's worker timeout, SQLAlchemy's pool
+    # timeout, load balancers' probes). A burst, a warm-up and a slow request look like the start of
+    # a leak until it has passed.
+    min_watched_s: float = 30.0
+    # Seven or fewer threads are a small pool, an SDK's helpers or one slow moment; and with eight
+    # or more arrivals the chance that all are still there by luck is small for any turnover.
+    min_held: int = 8
+    # Where the kernel's counters say that not one of them ran again, fewer prove the same.
+    min_held_parked: int = 6
+    # Arrivals at fewer moments than this are a burst, however many threads it brought: a pool.
+    min_moments: int = 5
+    # Growth that lasted less than this is a moment, whatever its rate.
+    min_span_s: float = 10.0
+    # A thread must outlive by a quarter, and two seconds, what those that left had stayed.
+    outlive_ratio: float = 1.25
+    outlive_s: float = 2.0
+    # Share of the threads that may have come within a tenth of the time: more is a burst.
+    max_burst_share: float = 0.5
+    # A thread that came back to its place this often goes out to work from there. Less is a start
+    # that was sampled half-way, or a flush at the end of a start.
+    visits_of_work: int = 3
+    # Likelihood from which a thread counts as leaked rather than as one of the group's short-lived.
+    min_likelihood: float = 0.75
+    # Births alone: more threads, and either ten minutes (no request takes that long) or births that
+    # reach back to the beginning of the process (then nothing of the kind ever ended).
+    min_births: int = 16
+    births_span_s: float = 600.0
+    # Growth that is worth a word though it proves nothing: this many threads, and this share.
+    growing_by: int = 5
+    growing_share: float = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a group does, and why leakscope says so."""
+
+    trend: Trend
+    evidence: tuple[str, ...] = ()  # whole sentences, with the numbers
+    leaked: tuple[ThreadKey, ...] = ()  # the threads held to be leaked
+    moments: tuple[float, ...] = ()  # when they came
+    rate_per_min: float | None = None
+    rate_basis: str | None = None  # "watched" or "births"
+
+
+DEFAULT_POLICY = Policy()
+
+
+def judge(facts: GroupFacts, policy: Policy = DEFAULT_POLICY) -> Verdict:
+    """The verdict of one group."""
+    if not facts.size:
+        return Verdict(_without_leak(facts, policy))
+    for rule in (_runaway, _rearmed, _held):
+        verdict = rule(facts, policy)
+        if verdict:
+            return verdict
+    return Verdict(_without_leak(facts, policy), _growth_so_far(facts))
+
+
+# --- threads that come and stay -----------------------------------------------------------------
+
+
+def _held(facts: GroupFacts, policy: Policy) -> Verdict | None:
+    """The main rule: threads that came, stayed, are not used, and keep coming."""
+    if facts.level is not Level.FUNCTION:
+        # A level above says nothing that the function level does not, but of stacks that change all
+        # the time; those are the runaway's.
+        return None
+    likely = likely_leaked(facts, policy)
+    things = _things(likely, facts)
+    if not things:
+        return None
+    arrivals = sorted(stay.began_s for stay in things)
+    if not _is_enough(things, arrivals, facts, policy):
+        return None
+    if not _keeps_coming(arrivals, facts, policy):
+        return None
+    if is_connection_reader(facts.frames):
+        return None
+    rate = _rate_per_min(likely)
+    parked = facts.counters_known and all(stay.ran_looks == 0 for stay in things)
+    return Verdict(
+        Trend.LEAKING,
+        _evidence_of_held(likely, facts, rate, parked=parked),
+        tuple(stay.key for stay in likely),
+        tuple(arrivals),
+        rate,
+        "watched",
+    )
+
+
+def _is_candidate(stay: Stay, facts: GroupFacts, policy: Policy) -> bool:
+    if stay.from_start and stay.born_s is None:
+        return False  # when it came is not known
+    return not is_in_use(stay, facts.interval_s, policy)
+
+
+def is_in_use(stay: Stay, interval_s: float, policy: Policy = DEFAULT_POLICY) -> bool:
+    """Whether a thread was given work while it was watched.
+
+    It went out and came back, or it woke up, and not by its own clock: a thread that polls wakes up
+    at even times, one that is given work does not.
+    """
+    if stay.visits >= policy.visits_of_work:
+        return True
+    if stay.ran_looks == 0 or stay.last_ran_s is None:
+        return False
+    return not _is_regular(stay, interval_s)
+
+
+def _is_regular(stay: Stay, interval_s: float) -> bool:
+    """Whether a thread wakes up by a clock of its own.
+
+    With work that comes at random the longest of a few rests is two or three times the mean one;
+    with a clock it is the mean one, give or take the look that it fell between.
+    """
+    if stay.ran_looks < 3:
+        return False
+    mean_rest_s = stay.looks * interval_s / stay.ran_looks
+    return stay.longest_rest_s <= 1.6 * mean_rest_s + 1.2 * interval_s
+
+
+def _normal_stay_s(left: Sequence[Left], policy: Policy) -> float:
+    """How long the threads stay in this group that do leave it: 95 of 100 of them, and a margin."""
+    stays = sorted(gone.age_s for gone in left if gone.ended)
+    if not stays:
+        return policy.outlive_s
+    return policy.outlive_ratio * stays[int(0.95 * (len(stays) - 1) + 0.5)] + policy.outlive_s
+
+
+def _things(likely: list[Stay], facts: GroupFacts) -> list[Stay]:
+    """One thread for each leaked thing: its own, but for the workers of executors.
+
+    An executor and a server's pool are bounded: their workers come one by one as load asks for them,
+    and then no more. So an executor counts once, however many workers it has. Workers that are stuck
+    in a job (not one came out of it, none has run since) count each.
+    """
+    executor = is_executor_worker(facts.frames)
+    if not executor and not is_bounded_pool(facts.frames):
+        return likely
+    stuck = facts.departed == 0 and not is_idle_executor(facts.frames)
+    if stuck and facts.counters_known and all(stay.ran_looks == 0 for stay in likely):
+        return likely
+    return newcomers(likely) if executor else []
+
+
+def likely_leaked(facts: GroupFacts, policy: Policy = DEFAULT_POLICY) -> list[Stay]:
+    """The threads of a group that more likely are leaked than not; the oldest first.
+
+    Those that outlived every normal stay give the rate at which threads leak. A younger one is
+    leaked as likely as leaks are among all that would still be there at its age.
+    """
+    held = [stay for stay in facts.stays if _is_candidate(stay, facts, policy)]
+    normal_s = _normal_stay_s(facts.left, policy)
+    old = [stay for stay in held if facts.now_s - stay.began_s > normal_s]
+    if not old:
+        return []
+    gone = sorted(left.age_s for left in facts.left if left.ended)
+    since_s = min(min(stay.began_s for stay in old), facts.began_s)
+    leaks_per_s = len(old) / max(facts.now_s - normal_s - since_s, 1.0)
+    ends_per_s = len(gone) / max(facts.watched_s, 1.0)
+
+    def likelihood(stay: Stay) -> float:
+        age_s = facts.now_s - stay.began_s
+        if gone and age_s <= policy.outlive_s:
+            return 0.0  # so young, it may only be passing through
+        outlasting = len(gone) - bisect_right(gone, age_s)
+        healthy = ends_per_s * outlasting / len(gone) if gone else 0.0
+        return leaks_per_s / (leaks_per_s + healthy)
+
+    likely = [stay for stay in held if likelihood(stay) >= policy.min_likelihood]
+    return _reaching_back(likely, policy)
+
+
+def _reaching_back(likely: list[Stay], policy: Policy) -> list[Stay]:
+    """Without those from before the watch that did not come the way the others come.
+
+    Backwards from the first that was seen to come, those before it count for as long as they came as
+    the later ones do: after a pause like theirs, and not many at once like the pool of a start.
+    """
+    watched = [stay for stay in likely if not stay.from_start]
+    before = [stay for stay in likely if stay.from_start]
+    if not before or len(watched) < policy.min_held_parked:
+        return watched
+    arrivals = [stay.began_s for stay in watched]
+    moments = moments_of(arrivals)
+    at_once = 2 * max(len(arrivals) / len(moments), 1.0)
+    gap_s = longest_likely_gap_s(moments)
+    earliest_s = moments[0]
+    kept: list[Stay] = []
+    births = sorted(stay.began_s for stay in before)
+    for stay in sorted(before, key=lambda stay: -stay.began_s):
+        together = bisect_right(births, stay.began_s + 0.25) - bisect_right(
+            births, stay.began_s - 0.25
+        )
+        if earliest_s - stay.began_s > gap_s or together > at_once:
+            break
+        kept.append(stay)
+        earliest_s = stay.began_s
+    return [*reversed(kept), *watched]
+
+
+def _is_burst(arrivals: Sequence[float], now_s: float, policy: Policy) -> bool:
+    """Whether most came within a tenth of the time since the first."""
+    window_s = max((now_s - min(arrivals)) / 10, 0.5)
+    ordered = sorted(arrivals)
+    most = max(bisect_right(ordered, at + window_s) - i for i, at in enumerate(ordered))
+    return most > policy.max_burst_share * len(ordered)
+
+
+def moments_of(arrivals: Sequence[float]) -> list[float]:
+    """The distinct moments of arrivals: threads that come within half a second come together."""
+    moments: list[float] = []
+    for at in sorted(arrivals):
+        if not moments or at - moments[-1] > 0.5:
+            moments.append(at)
+    return moments
+
+
+def _is_enough(
+    things: Sequence[Stay], arrivals: Sequence[float], facts: GroupFacts, policy: Policy
+) -> bool:
+    if facts.watched_s <= policy.min_watched_s:
+        return False
+    watched = [stay for stay in things if not stay.from_start]
+    parked = facts.counters_known and all(stay.ran_looks == 0 for stay in things)
+    wanted = policy.min_held_parked if parked else policy.min_held
+    return (
+        len(watched) >= wanted
+        and len(moments_of(arrivals)) >= policy.min_moments
+        and arrivals[-1] - arrivals[0] >= policy.min_span_s
+    )
+
+
+def _keeps_coming(arrivals: Sequence[float], facts: GroupFacts, policy: Policy) -> bool:
+    """Whether arrivals are spread over the time, and went on until now."""
+    if _is_burst(arrivals, facts.now_s, policy):
+        return False
+    normal_s = _normal_stay_s(facts.left, policy)
+    return facts.now_s - normal_s - arrivals[-1] <= longest_likely_gap_s(moments_of(arrivals))
+
+
+def longest_likely_gap_s(moments: Sequence[float]) -> float:
+    """The longest pause after which growth may still be going on.
+
+    Three standard deviations above the mean gap, but at least two and a half gaps (few gaps tell
+    little about their spread) and at most four (what comes at random pauses longer once in 50).
+    """
+    gaps = [later - earlier for earlier, later in pairwise(moments)]
+    if not gaps:
+        return 0.0
+    mean_s = fmean(gaps)
+    return min(max(mean_s + 3 * pstdev(gaps), 2.5 * mean_s), 4 * mean_s)
+
+
+def _rate_per_min(leaked: Sequence[Stay]) -> float:
+    arrivals = sorted(stay.began_s for stay in leaked)
+    span_s = arrivals[-1] - arrivals[0]
+    return 60 * (len(arrivals) - 1) / span_s if span_s > 0 else 0.0
+
+
+def _evidence_of_held(
+    leaked: Sequence[Stay], facts: GroupFacts, rate: float, *, parked: bool
+) -> tuple[str, ...]:
+    first_s = min(stay.began_s for stay in leaked)
+    watched = sum(not stay.from_start for stay in leaked)
+    said = [
+        f"{len(leaked)} threads came here over {duration(facts.now_s - first_s)}, "
+        f"{rate:.1f} a minute, and are still here; {watched} of them while leakscope watched."
+    ]
+    ended = [gone for gone in facts.left if gone.ended]
+    if ended:
+        typical_s = median(gone.age_s for gone in ended)
+        said.append(
+            f"{facts.ended} other threads of this stack ended, after {duration(typical_s)} "
+            f"(median); these have outlived them."
+        )
+    else:
+        said.append("Not one thread of this stack has ended.")
+    if parked:
+        said.append("None of them has run again since it came here: nothing wakes them up.")
+    elif facts.counters_known:
+        said.append("They wake up by a clock of their own (they poll), and none is given work.")
+    return tuple(said)
+
+
+# --- threads that replace themselves ---------------------------------------------------------------
+
+
+def _rearmed(facts: GroupFacts, policy: Policy) -> Verdict | None:
+    """Timers that start the next timer when they fire: each thread ends, the count grows.
+
+    Requests under rising load look alike (threads come and go, their number grows), so this is said
+    of `threading.Timer` only; and only while the count, with all that turnover, hardly ever falls:
+    each one that ends has its successor, which load does not have.
+    """
+    if facts.level is not Level.FUNCTION:
+        return None
+    waiting = [stay.wait for stay in facts.stays]
+    if waiting.count("timer") <= len(waiting) / 2 or facts.watched_s <= policy.min_watched_s:
+        return None
+    sizes = [point.size for point in facts.points]
+    rises = [later for earlier, later in pairwise(facts.points) if later.size > earlier.size]
+    falls = sum(later < earlier for earlier, later in pairwise(sizes))
+    grown = facts.size - sizes[0]
+    moments = [point.elapsed_s for point in rises]
+    stayed = sorted(gone.age_s for gone in facts.left if gone.ended)
+    if (
+        grown < policy.min_held
+        or falls > 0.05 * len(sizes)
+        or facts.ended < grown
+        or len(moments) < policy.min_moments
+        or stayed[-1] - stayed[0] > 0.5 * stayed[len(stayed) // 2] + 2 * facts.interval_s
+        or not _keeps_coming(moments, replace(facts, left=()), policy)
+    ):
+        return None
+    rate = 60 * grown / (facts.now_s - facts.points[0].elapsed_s)
+    return Verdict(
+        Trend.LEAKING,
+        (
+            f"{facts.size} timers, {grown} more than {duration(facts.watched_s)} ago, "
+            f"{rate:.1f} a minute.",
+            f"{facts.ended} timer threads ended after {duration(stayed[len(stayed) // 2])} each, "
+            "and each had its successor at once: timers that re-arm themselves.",
+        ),
+        tuple(stay.key for stay in facts.stays),
+        tuple(moments),
+        rate,
+        "watched",
+    )
+
+
+# --- threads that burn CPU and never end ------------------------------------------------------------
+
+
+def _runaway(facts: GroupFacts, policy: Policy) -> Verdict | None:
+    """Loops that never end: threads that keep coming, never end, and never wait.
+
+    Judged by the function that they were started in, since their stacks change all the time. A
+    thread of a pool under load is busy too, but is found waiting for work now and then.
+    """
+    if facts.level is not Level.ENTRY or facts.watched_s <= policy.min_watched_s:
+        return None
+    busy = [
+        stay
+        for stay in facts.stays
+        if not stay.from_start and stay.looks >= 3 and stay.waiting_share <= 0.02
+    ]
+    settled = [stay for stay in facts.stays if not stay.from_start and stay.looks >= 3]
+    if len(busy) < max(policy.min_held_parked, 0.8 * len(settled)) or facts.ended > len(busy) / 4:
+        return None
+    # Together they keep at least most of one core busy (Python's lock gives them no more), and
+    # hardly one of them was never seen at it.
+    at_it = sum(stay.running_share > 0 or stay.cpu_ticks > 0 for stay in busy)
+    if sum(stay.running_share for stay in busy) < 0.7 or at_it < 0.8 * len(busy):
+        return None
+    arrivals = [stay.began_s for stay in busy]
+    if len(moments_of(arrivals)) < policy.min_moments or not _keeps_coming(
+        arrivals, replace(facts, left=()), policy
+    ):
+        return None
+    rate = _rate_per_min(busy)
+    return Verdict(
+        Trend.RUNAWAY,
+        (
+            f"{len(busy)} threads came over {duration(facts.now_s - min(arrivals))}, "
+            f"{rate:.1f} a minute, none ended, and not one was ever found waiting: loops that "
+            "never end.",
+        ),
+        tuple(stay.key for stay in busy),
+        tuple(arrivals),
+        rate,
+        "watched",
+    )
+
+
+# --- all the rest ------------------------------------------------------------------------------------
+
+
+def _without_leak(facts: GroupFacts, policy: Policy) -> Trend:
+    """What to call a group that does not leak."""
+    grown = facts.size - facts.first
+    worth = max(policy.growing_by, policy.growing_share * max(facts.first, 1))
+    if grown >= worth and _still_growing(facts):
+        pool = is_bounded_pool(facts.frames) or (
+            is_idle_executor(facts.frames) and len(newcomers(facts.stays)) <= 0.5 * facts.size
+        )
+        return Trend.WARMING if pool else Trend.GROWING
+    if facts.peak - facts.size >= max(policy.growing_by, policy.growing_share * facts.peak) and (
+        facts.size < facts.first
+    ):
+        return Trend.SHRINKING
+    if facts.departed >= max(policy.growing_by, facts.peak):
+        return Trend.CHURNING
+    return Trend.STEADY
+
+
+def _still_growing(facts: GroupFacts) -> bool:
+    """Whether the count is at its highest, or near, and rose in the last third of the time.
+
+    Growth that stopped that long ago is a pool that has filled up, or a step.
+    """
+    if facts.size < 0.8 * facts.peak:
+        return False
+    third_ago_s = facts.now_s - facts.watched_s / 3
+    then = [point.size for point in facts.points if point.elapsed_s <= third_ago_s]
+    return facts.size > (then[-1] if then else 0) + 0.1 * facts.size
+
+
+def _growth_so_far(facts: GroupFacts) -> tuple[str, ...]:
+    if facts.size - facts.first < 2:
+        return ()
+    return (
+        f"{facts.first} threads at first, {facts.size} now: {facts.arrived} came, "
+        f"{facts.departed} left, over {duration(facts.watched_s)}.",
+    )
+
+
+def duration(seconds: float) -> str:
+    """A span of time for people: `4.2 s`, `12 min`, `6 h 10 min`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 120:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    return f"{hours // 24} d {hours % 24} h"

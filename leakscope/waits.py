@@ -1,0 +1,177 @@
+"""What a blocked thread waits for, as far as its frames and the kernel tell. Grows by rows.
+
+Frames are matched by file and function, never by line: lines differ between versions of Python. The
+kernel is asked second, because its answer is coarser (a futex is a Lock, an RLock or a SimpleQueue).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from typing import NamedTuple
+
+from leakscope.model import Frame, Frames, Parking
+from leakscope.stacks import last_part, portable_path, real_frames
+
+
+class Pattern(NamedTuple):
+    """The innermost frames of a wait: (file below lib/pythonX.Y or site-packages, function)."""
+
+    wait: str
+    innermost: tuple[tuple[str, str], ...]
+
+
+# The longest row that fits wins. A function `Class.name` also fits the bare `name`, which is all that
+# Pythons before 3.11 give.
+_ROWS = """
+queue.get       threading.py:Condition.wait < queue.py:Queue.get
+queue.put       threading.py:Condition.wait < queue.py:Queue.put
+queue.join      threading.py:Condition.wait < queue.py:Queue.join
+queue.get       queue.py:_PySimpleQueue.get
+queue.get       multiprocessing/queues.py:Queue.get
+queue.get       multiprocessing/queues.py:SimpleQueue.get
+timer           threading.py:Condition.wait < threading.py:Event.wait < threading.py:Timer.run
+event           threading.py:Condition.wait < threading.py:Event.wait
+barrier         threading.py:Condition.wait < threading.py:Condition.wait_for < threading.py:Barrier._wait
+condition       threading.py:Condition.wait < threading.py:Condition.wait_for
+semaphore       threading.py:Condition.wait < threading.py:Semaphore.acquire
+future          threading.py:Condition.wait < concurrent/futures/_base.py:Future.result
+future          threading.py:Condition.wait < concurrent/futures/_base.py:Future.exception
+future          threading.py:Condition.wait < threading.py:Event.wait < concurrent/futures/_base.py:wait
+future          threading.py:Condition.wait < threading.py:Event.wait < concurrent/futures/_base.py:as_completed
+future          threading.py:Condition.wait < threading.py:Event.wait < multiprocessing/pool.py:ApplyResult.wait
+condition       threading.py:Condition.wait
+join            threading.py:Thread._wait_for_tstate_lock
+join            threading.py:Thread.join
+join            threading.py:_shutdown
+executor idle   concurrent/futures/thread.py:_worker
+executor idle   multiprocessing/pool.py:worker
+pool handler    multiprocessing/pool.py:Pool._handle_tasks
+pool handler    multiprocessing/pool.py:Pool._handle_results
+event loop      selectors.py:EpollSelector.select < asyncio/base_events.py:BaseEventLoop._run_once
+event loop      selectors.py:KqueueSelector.select < asyncio/base_events.py:BaseEventLoop._run_once
+event loop      selectors.py:SelectSelector.select < asyncio/base_events.py:BaseEventLoop._run_once
+subprocess      selectors.py:_PollLikeSelector.select < subprocess.py:Popen._communicate
+subprocess      subprocess.py:Popen._communicate
+subprocess      subprocess.py:Popen._try_wait
+subprocess      subprocess.py:Popen._wait
+subprocess      multiprocessing/popen_fork.py:Popen.poll
+pipe.recv       multiprocessing/connection.py:Connection._recv
+pipe.send       multiprocessing/connection.py:Connection._send
+select          selectors.py:EpollSelector.select
+select          selectors.py:KqueueSelector.select
+select          selectors.py:_PollLikeSelector.select
+select          selectors.py:SelectSelector.select
+select          selectors.py:SelectSelector._select
+socket.accept   socket.py:socket.accept
+socket.recv     socket.py:SocketIO.readinto
+socket.connect  socket.py:create_connection
+socket.resolve  socket.py:getaddrinfo
+socket.connect  ssl.py:SSLSocket.do_handshake
+socket.recv     ssl.py:SSLSocket.read
+socket.recv     ssl.py:SSLSocket.recv
+socket.recv     ssl.py:SSLSocket.recv_into
+socket.send     ssl.py:SSLSocket.write
+socket.send     ssl.py:SSLSocket.sendall
+"""
+
+
+def _parsed(rows: str) -> Iterator[Pattern]:
+    for row in rows.strip().splitlines():
+        wait, innermost = re.split(r"\s{2,}", row)
+        path_and_function = (frame.partition(":") for frame in innermost.split(" < "))
+        yield Pattern(wait, tuple((path, function) for path, _, function in path_and_function))
+
+
+PATTERNS = tuple(_parsed(_ROWS))
+
+# By the kernel function that the thread sleeps in (its name differs between kernels).
+BY_WCHAN = {
+    "hrtimer_nanosleep": "sleep",
+    "do_nanosleep": "sleep",
+    "futex_do_wait": "lock",
+    "futex_wait_queue": "lock",
+    "futex_wait_queue_me": "lock",
+    "unix_stream_read_generic": "socket.recv",
+    "unix_stream_data_wait": "socket.recv",
+    "sk_wait_data": "socket.recv",
+    "wait_woken": "socket.recv",
+    "__skb_wait_for_more_packets": "socket.recv",
+    "sk_stream_wait_memory": "socket.send",
+    "inet_csk_accept": "socket.accept",
+    "unix_accept": "socket.accept",
+    "inet_wait_for_connect": "socket.connect",
+    "poll_schedule_timeout": "select",
+    "do_epoll_wait": "select",
+    "ep_poll": "select",
+    "do_wait": "subprocess",
+    "anon_pipe_read": "pipe.read",
+    "pipe_read": "pipe.read",
+    "anon_pipe_write": "pipe.write",
+    "pipe_write": "pipe.write",
+    "wait_for_partner": "pipe.open",
+    "locks_lock_inode_wait": "file lock",
+    "do_sigtimedwait": "signal",
+}
+
+# By the system call, on x86-64, for kernels that hide wchan. 219 (restart_syscall), which a
+# blocking dump leaves behind, says nothing and is not here.
+BY_SYSCALL = {
+    0: "pipe.read",
+    7: "select",
+    23: "select",
+    35: "sleep",
+    42: "socket.connect",
+    43: "socket.accept",
+    45: "socket.recv",
+    47: "socket.recv",
+    61: "subprocess",
+    73: "file lock",
+    128: "signal",
+    202: "lock",
+    230: "sleep",
+    232: "select",
+    247: "subprocess",
+    270: "select",
+    271: "select",
+    281: "select",
+    288: "socket.accept",
+}
+
+
+def _by_innermost(patterns: Iterable[Pattern]) -> dict[tuple[str, str], list[Pattern]]:
+    table: dict[tuple[str, str], list[Pattern]] = {}
+    for pattern in sorted(patterns, key=lambda p: -len(p.innermost)):
+        path, function = pattern.innermost[0]
+        table.setdefault((path, last_part(function)), []).append(pattern)
+    return table
+
+
+_TABLE = _by_innermost(PATTERNS)
+
+
+def _fits(frame: Frame, wanted: tuple[str, str]) -> bool:
+    path, function = wanted
+    bare = "." not in frame.function
+    return portable_path(frame.filename) == path and frame.function == (
+        last_part(function) if bare else function
+    )
+
+
+@lru_cache(maxsize=65536)
+def wait_by_frames(frames: Frames) -> str | None:
+    """What the frames say that a thread waits for; None where they don't say."""
+    kept = real_frames(frames)
+    if not kept:
+        return None
+    for pattern in _TABLE.get((portable_path(kept[0].filename), last_part(kept[0].function)), ()):
+        if len(kept) >= len(pattern.innermost) and all(map(_fits, kept, pattern.innermost)):
+            return pattern.wait
+    return None
+
+
+def wait_by_kernel(parking: Parking) -> str | None:
+    """What the kernel says that a sleeping thread waits for; None where it doesn't say."""
+    by_wchan = BY_WCHAN.get(parking.wchan or "")
+    return by_wchan or BY_SYSCALL.get(parking.syscall if parking.syscall is not None else -1)

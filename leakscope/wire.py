@@ -1,0 +1,296 @@
+"""Values to JSON, in the shape that `schema/report-1.0.json` states. Pure: values in, text out.
+
+What is unknown is null, and never left out. Times are ISO 8601 UTC, spans of time are seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from importlib import resources
+from typing import Any
+
+from leakscope import __version__
+from leakscope.facts import Stay
+from leakscope.leaks import Leak
+from leakscope.model import Frame, Missed, Target
+from leakscope.processes import ProcessFacts
+from leakscope.report import Group, Report
+from leakscope.stacks import Level
+from leakscope.verdicts import LEAKS, Trend
+
+SCHEMA_VERSION = "1.0"
+
+Document = dict[str, Any]
+
+_SECONDS_DIGITS = 3
+_RATE_DIGITS = 2
+
+
+def encode(document: Mapping[str, Any]) -> str:
+    """A document as one line of JSON, without the line's end.
+
+    It is pure ASCII: no name out of the target reaches a terminal as an escape sequence or as
+    right-to-left text, and a name that is not valid Unicode cannot spoil the output.
+    """
+    return json.dumps(document, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+
+
+def schema() -> Document:
+    """The JSON Schema (draft 2020-12) of every document that is made here."""
+    file = resources.files("leakscope") / "schema" / f"report-{SCHEMA_VERSION}.json"
+    document: Document = json.loads(file.read_text(encoding="utf-8"))
+    return document
+
+
+# --- whole documents ------------------------------------------------------------------------------
+
+
+def report_document(report: Report) -> Document:
+    """The report of a dump, or the summary that a watch ends with."""
+    alone = len(report.targets) == 1  # the counts are of all targets together
+    looked = report.samples + report.missed > 0
+    return _headed(
+        report.kind.value,
+        leakscope=__version__,
+        targets=[
+            _target(
+                target,
+                report.threads if alone else None,
+                report.os_threads if alone else None,
+            )
+            for target in report.targets
+        ],
+        began_at=_moment(report.began_at if looked else None),
+        ended_at=_moment(report.ended_at if looked else None),
+        ended_by=report.ended_by.value,
+        observed_s=_seconds(report.observed_s),
+        interval_s=_seconds(report.interval_s),
+        samples=report.samples,
+        missed=report.missed,
+        tries=report.tries,
+        level=report.level.value,
+        verdict=report.verdict.value,
+        noticeable_per_min=_rate(report.noticeable_per_min),
+        not_seen=list(report.not_seen),
+        leaks=[_leak(leak) for leak in report.leaks],
+        groups=[_group(group, report) for group in report.groups],
+    )
+
+
+def start_document(
+    target: Target, *, at: float, interval_s: float | None, level: Level = Level.FUNCTION
+) -> Document:
+    """The first line of a watch: what is watched, since when (Unix s), how often, grouped how."""
+    return _headed(
+        "start",
+        leakscope=__version__,
+        targets=[_target(target, None, None)],
+        began_at=_moment(at),
+        interval_s=_seconds(interval_s),
+        level=level.value,
+    )
+
+
+def sample_document(
+    *,
+    taken_at: float,
+    elapsed_s: float,
+    threads: int,
+    os_threads: int | None,
+    groups: Mapping[str, int],
+    tries: int,
+) -> Document:
+    """One sample: its number of threads, and the size of each group that has any, by id."""
+    return _headed(
+        "sample",
+        at=_moment(taken_at),
+        elapsed_s=_seconds(elapsed_s),
+        threads=threads,
+        os_threads=os_threads,
+        tries=tries,
+        # Empty groups pile up in a long watch; a line must not grow with them.
+        groups={id_: size for id_, size in groups.items() if size},
+    )
+
+
+def missed_document(missed: Missed) -> Document:
+    """A sample that could not be had, and why."""
+    return _headed(
+        "missed",
+        at=_moment(missed.taken_at),
+        elapsed_s=_seconds(missed.elapsed_s),
+        reason=missed.reason,
+        tries=missed.tries,
+    )
+
+
+def change_document(
+    *,
+    at: float,
+    elapsed_s: float,
+    group_id: str,
+    was: Trend | None,
+    trend: Trend,
+    count: int,
+    site: Frame | None,
+) -> Document:
+    """A new verdict of a group; `was` is None for a group that was not there before."""
+    return _headed(
+        "change",
+        at=_moment(at),
+        elapsed_s=_seconds(elapsed_s),
+        id=group_id,
+        was=None if was is None else was.value,
+        verdict=trend.value,
+        count=count,
+        site=_frame_or_null(site),
+    )
+
+
+def processes_document(processes: Iterable[ProcessFacts]) -> Document:
+    """The Python processes that can be looked at, in the order given."""
+    return _headed(
+        "processes",
+        leakscope=__version__,
+        processes=[
+            {
+                "pid": process.pid,
+                "python": process.python,
+                "threads": process.threads,
+                "age_s": _age(process.age_s),
+                "command": list(process.command) or None,
+                "user": process.user,
+            }
+            for process in processes
+        ],
+    )
+
+
+def _headed(type_: str, **fields: Any) -> Document:
+    """The type stands first, so that a reader of lines can tell them apart by their beginning."""
+    return {"type": type_, "schema_version": SCHEMA_VERSION, **fields}
+
+
+# --- parts of documents ---------------------------------------------------------------------------
+
+
+def _target(target: Target, threads: int | None, os_threads: int | None) -> Document:
+    return {
+        "pid": target.pid,
+        "started_at": _moment(target.started_at),
+        "command": list(target.command) or None,
+        "python": target.python,
+        "threads": threads,
+        "os_threads": os_threads,
+    }
+
+
+def _leak(leak: Leak) -> Document:
+    return {
+        "id": leak.id,
+        "verdict": leak.trend.value,
+        "groups": list(leak.groups),
+        "tids": [key.tid for key in leak.leaked if key.tid is not None],
+        "count": len(leak.leaked),
+        "rate_per_min": _rate(leak.rate_per_min),
+        "rate_basis": leak.rate_basis,
+        "wait": leak.wait,
+        "site": _frame_or_null(leak.site),
+        "entry": _frame_or_null(leak.entry),
+        "evidence": list(leak.evidence),
+    }
+
+
+def _group(group: Group, report: Report) -> Document:
+    return {
+        "id": group.id,
+        "level": group.level.value,
+        "verdict": group.verdict.trend.value,
+        "evidence": list(group.verdict.evidence),
+        "blocked": group.blocked,
+        "running": group.running,
+        "unknown": group.unknown,
+        "wait": group.wait,
+        "count": group.size,
+        "first": group.first,
+        "peak": group.peak,
+        "arrived": group.arrived,
+        "departed": group.departed,
+        "born": group.born,
+        "ended": group.ended,
+        "rate_per_min": _group_rate(group, report.observed_s),
+        "points": [[_seconds(point.elapsed_s), point.size] for point in group.points],
+        "frames": [_frame(frame) for frame in group.frames],
+        "site": _frame_or_null(group.site),
+        "entry": _frame_or_null(group.entry),
+        "threads": [_thread(stay, report.now_s) for stay in group.stays],
+    }
+
+
+def _group_rate(group: Group, observed_s: float) -> float | None:
+    """At what rate a leak grows; of any other group, what its count has changed by."""
+    if group.verdict.trend in LEAKS and group.verdict.rate_per_min is not None:
+        return _rate(group.verdict.rate_per_min)
+    if observed_s > 0:
+        return _rate(60 * (group.size - group.first) / observed_s)
+    return None
+
+
+def _thread(stay: Stay, now_s: float) -> Document:
+    return {
+        "pid": stay.key.pid,
+        "tid": stay.key.tid,
+        "name": stay.name,
+        "age_s": _age(None if stay.born_s is None else now_s - stay.born_s),
+        "state": stay.state.value,
+        "wait": stay.wait,
+    }
+
+
+def _frame(frame: Frame) -> Document:
+    return {
+        "function": frame.function,
+        "filename": frame.filename,
+        "line": frame.line if frame.line > 0 else None,
+    }
+
+
+def _frame_or_null(frame: Frame | None) -> Document | None:
+    return None if frame is None else _frame(frame)
+
+
+# --- numbers --------------------------------------------------------------------------------------
+
+
+def _moment(at: float | None) -> str | None:
+    """Unix seconds as ISO 8601 UTC, to the millisecond: `2026-03-01T12:00:00.250Z`."""
+    if at is None:
+        return None
+    try:
+        moment = datetime.fromtimestamp(at, UTC)
+    except (ValueError, OverflowError, OSError):  # NaN, or beyond the calendar
+        return None
+    return f"{moment.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
+
+
+def _seconds(value: float | None) -> float | None:
+    return _rounded(value, _SECONDS_DIGITS)
+
+
+def _age(value: float | None) -> float | None:
+    # Births are known in steps of 10 ms: a thread just born can seem to come from the future.
+    return _seconds(None if value is None or math.isnan(value) else max(value, 0.0))
+
+
+def _rate(value: float | None) -> float | None:
+    return _rounded(value, _RATE_DIGITS)
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    """JSON has neither NaN nor infinity, and a number that is none is not known."""
+    if value is None or not math.isfinite(value):
+        return None
+    return round(float(value), digits) + 0.0  # without the sign of -0.0

@@ -1,0 +1,115 @@
+"""What all tests share: a fixed terminal, the Pythons to attach to, and word of what was left out.
+
+A test that takes the fixture `python` gets the path of the Python that runs the tests. Marked with
+`@pytest.mark.all_pythons`, it runs once for each wanted version, or for those it names, as in
+`@pytest.mark.all_pythons("3.8", "3.15")`; a version that is not there shows as a skip.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from tests.pythons import WANTED, find_pythons, release_of, why_missing
+from tests.tracing import why_tracing_is_refused
+
+COLOUR_VARIABLES = (
+    "CLICOLOR",
+    "CLICOLOR_FORCE",
+    "COLORTERM",
+    "FORCE_COLOR",
+    "NO_COLOR",
+    "TTY_COMPATIBLE",
+    "TTY_INTERACTIVE",
+)
+
+attached_releases = pytest.StashKey[set[str]]()
+missing_reasons = pytest.StashKey[dict[str, str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make output the same on every terminal, for the tests and for what they start."""
+    os.environ["COLUMNS"] = "80"
+    os.environ["LINES"] = "24"
+    for name in COLOUR_VARIABLES:
+        os.environ.pop(name, None)
+    config.stash[attached_releases] = set()
+    config.stash[missing_reasons] = {}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test marked `all_pythons` once for each version."""
+    mark = metafunc.definition.get_closest_marker("all_pythons")
+    if mark is None:
+        return
+    if "python" not in metafunc.fixturenames:
+        raise pytest.UsageError(f"{metafunc.definition.nodeid}: all_pythons needs `python`")
+    versions = mark.args or WANTED
+    ids = [f"python{version}" for version in versions]
+    metafunc.parametrize("python", versions, ids=ids, indirect=True)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Stop at once if tests are to attach and can't: a long list of failures says less."""
+    if session.config.option.collectonly:
+        return
+    if any(item.get_closest_marker("attach") for item in session.items):
+        reason = why_tracing_is_refused()
+        if reason is not None:
+            pytest.exit(
+                f"Processes can't be traced here ({reason}). Run the tests as root, or with"
+                " CAP_SYS_PTRACE in a container, or set kernel.yama.ptrace_scope to 0; or leave"
+                ' out those that attach: pytest -m "not attach"',
+                returncode=pytest.ExitCode.USAGE_ERROR,
+            )
+
+
+@pytest.fixture
+def python(request: pytest.FixtureRequest) -> Path:
+    """The interpreter for a target program; see above for how to get them all."""
+    version = getattr(request, "param", None)
+    if version is None:
+        return Path(sys.executable)
+    found = find_pythons().get(version)
+    if found is None:
+        reason = why_missing(version)
+        request.config.stash[missing_reasons][version] = reason
+        pytest.skip(reason)
+    return found
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Note which Python a passed test has attached to."""
+    report = yield
+    if report.when == "call" and report.passed and item.get_closest_marker("attach"):
+        callspec = getattr(item, "callspec", None)
+        version = callspec.params.get("python") if callspec else None
+        release = release_of(version) if version else platform.python_version()
+        item.config.stash[attached_releases].add(release)
+    return report
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Say what was attached to, so that a skipped version can't go unseen."""
+    attached = config.stash[attached_releases]
+    missing = config.stash[missing_reasons]
+    if attached:
+        terminalreporter.write_line(
+            f"Pythons attached to: {', '.join(sorted(attached, key=_by_number))}"
+        )
+    for version in sorted(missing, key=_by_number):
+        terminalreporter.write_line(f"Python {version} not attached to: {missing[version]}")
+
+
+def _by_number(release: str) -> list[tuple[int, str]]:
+    return [(int(part) if part.isdigit() else 0, part) for part in release.split(".")]

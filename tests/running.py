@@ -1,0 +1,131 @@
+"""Starts the programs that are watched, and the command line that watches them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO
+
+PROGRAMS = Path(__file__).parent / "programs"
+ANSWER_TIMEOUT_S = 30.0
+END_TIMEOUT_S = 5.0
+
+
+class TargetError(AssertionError):
+    """A target did not answer as agreed; the message holds its stderr."""
+
+
+class Target:
+    """A program from tests/programs, to be told what to do line by line."""
+
+    def __init__(self, process: subprocess.Popen[bytes], errors: IO[bytes], name: str) -> None:
+        self._process = process
+        self._errors = errors
+        self._name = name
+        self._unread = b""
+
+    @property
+    def pid(self) -> int:
+        """The process to attach to."""
+        return self._process.pid
+
+    def tell(self, command: str, *, timeout_s: float = ANSWER_TIMEOUT_S) -> str:
+        """Send one command line and return the line that answers it."""
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(command.encode() + b"\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise self._error(f"had ended before {command!r}") from None
+        answer = self.read_line(timeout_s=timeout_s)
+        if answer.startswith("error:"):
+            raise self._error(f"answered {command!r} with {answer!r}")
+        return answer
+
+    def read_line(self, *, timeout_s: float = ANSWER_TIMEOUT_S) -> str:
+        """Return the next line of its stdout."""
+        assert self._process.stdout is not None
+        deadline = time.monotonic() + timeout_s
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._process.stdout, selectors.EVENT_READ)
+            while b"\n" not in self._unread:
+                if not selector.select(max(0.0, deadline - time.monotonic())):
+                    raise self._error(f"said nothing for {timeout_s:g} s")
+                read = os.read(self._process.stdout.fileno(), 65536)
+                if not read:
+                    raise self._error("ended without an answer")
+                self._unread += read
+        line, _, self._unread = self._unread.partition(b"\n")
+        return line.decode()
+
+    def end(self) -> int:
+        """Close its stdin, wait for it to end (kill it if it doesn't) and return its status."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+        try:
+            return self._process.wait(END_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
+
+    def errors(self) -> str:
+        """Return what it has written to stderr so far."""
+        # Read at an offset of our own: the target goes on writing through the same open file.
+        size = os.fstat(self._errors.fileno()).st_size
+        return os.pread(self._errors.fileno(), size, 0).decode(errors="replace")
+
+    def _error(self, what: str) -> TargetError:
+        message = f"{self._name} (pid {self.pid}, status {self._process.poll()}) {what}"
+        return TargetError("\n".join([message, *self.errors().splitlines()]))
+
+
+@contextlib.contextmanager
+def running(program: str, *args: str, python: str | Path = sys.executable) -> Iterator[Target]:
+    """Run a program of tests/programs from when it is ready to the end of the block."""
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    with tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(
+            [str(python), str(PROGRAMS / program), *args],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env=environment,
+        )
+        target = Target(process, errors, f"{program} under {python}")
+        try:
+            first = target.read_line()
+            if first != "ready":
+                raise TargetError(f"{program} began with {first!r}, not 'ready'")
+            yield target
+        finally:
+            target.end()
+            assert process.stdout is not None
+            process.stdout.close()
+
+
+def leakscope_cli(
+    *args: str | int | Path,
+    timeout: float = 60.0,
+    env: Mapping[str, str] | None = None,
+    input: str | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Run the command line as a person would; `env` is added to the environment."""
+    return subprocess.run(
+        [sys.executable, "-m", "leakscope", *map(str, args)],
+        capture_output=True,
+        check=False,
+        env={**os.environ, **(env or {})},
+        input=input,
+        # No input is no input: never the terminal the tests run in.
+        stdin=subprocess.DEVNULL if input is None else None,
+        text=True,
+        timeout=timeout,
+    )

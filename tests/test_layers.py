@@ -1,0 +1,152 @@
+"""Holds the shape of the package: who may import whom, and how long a function may get."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+# Module, as a path below leakscope, to layer. A module imports only from layers below its own;
+# a package's __init__ (named as the package) may also import its own files.
+LAYERS = {
+    "model": 0,
+    "errors": 0,
+    "stacks": 1,
+    "waits": 2,
+    "grouping": 3,
+    "history": 3,
+    "verdicts": 4,
+    "wire": 4,
+    "watch": 5,
+    "sources/pyspy": 5,
+    "sources/kernel": 5,
+    "sources/recording": 6,
+    "sources": 7,
+    "renderers/text": 5,
+    "renderers/terminal": 6,
+    "renderers": 7,
+    "commands/watch": 8,
+    "commands": 9,
+    "cli": 10,
+    "__init__": 11,
+    "__main__": 11,
+}
+
+# Top-level module to the parts of leakscope that may import it, as prefixes of module paths.
+DOORS = {
+    "click": ("cli", "commands"),
+    "psutil": ("sources/",),
+    "rich": ("renderers/terminal",),
+    "subprocess": ("sources/",),
+}
+
+# Everyone may ask the package for its version, though it stands above all.
+FREE_NAMES = {"leakscope.__version__"}
+
+LONGEST_FUNCTION = 40  # lines, without the docstring
+
+PACKAGE = Path(__file__).parent.parent / "leakscope"
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def module_of(file: Path) -> str:
+    path = file.relative_to(PACKAGE).with_suffix("").as_posix()
+    return path.removesuffix("/__init__")
+
+
+MODULES = {module_of(file): file for file in FILES}
+
+
+@cache
+def tree_of(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(), str(file))
+
+
+def imported_names(module: str, file: Path) -> Iterator[tuple[int, str]]:
+    """Yield the line and the absolute dotted name of whatever is imported, wherever it stands."""
+    package = ["leakscope", *module.split("/")]
+    if file.name != "__init__.py" or module == "__init__":
+        package.pop()
+    for node in ast.walk(tree_of(file)):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) + 1 - node.level] if node.level else []
+            origin = ".".join([*base, *([node.module] if node.module else [])])
+            yield from ((node.lineno, f"{origin}.{alias.name}") for alias in node.names)
+
+
+def own_module(name: str) -> str | None:
+    """Return the leakscope module that a dotted name leads to, None if it leads elsewhere."""
+    first, *rest = name.split(".")
+    if first != "leakscope" or name in FREE_NAMES:
+        return None
+    while rest and "/".join(rest) not in MODULES:
+        rest.pop()  # the name of something inside a module
+    return "/".join(rest) or "__init__"
+
+
+def steps_up(module: str, file: Path) -> Iterator[str]:
+    for line, name in imported_names(module, file):
+        target = own_module(name)
+        if target is None or (file.name == "__init__.py" and target.startswith(f"{module}/")):
+            continue
+        if module == "__init__":
+            continue  # all the files are its own
+        if target in LAYERS and LAYERS[target] >= LAYERS[module]:
+            yield (
+                f"leakscope/{module}:{line} (layer {LAYERS[module]}) imports"
+                f" {target} (layer {LAYERS[target]})"
+            )
+
+
+def doors_broken(module: str, file: Path) -> Iterator[str]:
+    for line, name in imported_names(module, file):
+        allowed = DOORS.get(name.split(".")[0])
+        if allowed is not None and not module.startswith(allowed):
+            yield f"leakscope/{module}:{line} imports {name}, which only {', '.join(allowed)} may"
+
+
+def code_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    assert function.end_lineno is not None
+    lines = function.end_lineno - function.lineno + 1
+    if ast.get_docstring(function, clean=False) is not None:
+        docstring = function.body[0]
+        assert docstring.end_lineno is not None
+        lines -= docstring.end_lineno - docstring.lineno + 1
+    return lines
+
+
+def test_every_module_has_a_layer():
+    assert FILES, f"no modules in {PACKAGE}"
+    unlisted = sorted(MODULES.keys() - LAYERS)
+    assert not unlisted, f"give these a layer in LAYERS of tests/test_layers.py: {unlisted}"
+
+
+def test_no_layer_is_left_of_a_module_that_is_gone():
+    stale = sorted(LAYERS.keys() - MODULES)
+    assert not stale, f"take these out of LAYERS in tests/test_layers.py: {stale}"
+
+
+@pytest.mark.parametrize("module", sorted(MODULES.keys() & LAYERS))
+def test_imports_go_down(module):
+    assert not list(steps_up(module, MODULES[module]))
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_outside_modules_come_in_by_their_door(module):
+    assert not list(doors_broken(module, MODULES[module]))
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_functions_are_short(module):
+    too_long = [
+        f"leakscope/{module}:{node.lineno} {node.name} has {code_lines(node)} lines"
+        for node in ast.walk(tree_of(MODULES[module]))
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        and code_lines(node) > LONGEST_FUNCTION
+    ]
+    assert not too_long
