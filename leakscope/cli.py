@@ -23,6 +23,7 @@ PIPE_CLOSED = 141
 COMMANDS = {
     "watch": "Follow the threads of a process and say which stacks leak.",
     "dump": "Look once: all threads, grouped by stack, biggest group first.",
+    "replay": "Judge a recording as if it happened now.",
     "ps": "List the Python processes that you can look at.",
     "schema": "Print the JSON Schema of the reports.",
 }

@@ -10,7 +10,7 @@ from leakscope.changes import Differ
 from leakscope.facts import GroupFacts, Point
 from leakscope.history import History, thinned
 from leakscope.leaks import Judged, Leak, common_wait, find_leaks
-from leakscope.model import Changes, Missed, RunState, Sample, Target
+from leakscope.model import Changes, Missed, RunState, Snapshot, Target
 from leakscope.report import EndedBy, Group, Kind, Overall, Report
 from leakscope.stacks import Level, entry, real_frames, site
 from leakscope.unseen import unseen
@@ -68,14 +68,14 @@ class Engine:
         self._differ = Differ()
         self._findings: Findings | None = None
 
-    def observe(self, sample: Sample) -> None:
-        """Take in a snapshot, or the fact that one was missed."""
-        self._note_time(sample.taken_at, sample.elapsed_s)
-        self.tries += sample.tries
-        if isinstance(sample, Missed):
+    def observe(self, look: Changes | Snapshot | Missed) -> None:
+        """Take in a sample, whole or as changes, or the fact that one was missed."""
+        self._note_time(look.taken_at, look.elapsed_s)
+        self.tries += look.tries
+        if isinstance(look, Missed):
             self.missed += 1
             return
-        self._take(self._differ.changes(sample))
+        self._take(self._differ.changes(look) if isinstance(look, Snapshot) else look)
 
     def _note_time(self, taken_at: float, elapsed_s: float) -> None:
         if not self.samples and not self.missed:

@@ -36,6 +36,7 @@ class EndedBy(StrEnum):
     SIGNAL = "signal"
     TARGET_EXITED = "target exited"
     ONE_SAMPLE = "one sample"
+    RECORDING = "end of recording"
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,9 +37,7 @@ def unseen(tracks: Iterable[Track], native: int | None) -> tuple[str, ...]:
         if n:
             said.append(sentence.format(n=n, s="" if n == 1 else "s"))
     if native:
-        said.append(
-            f"native threads: {native} more than Python's; what they do is not looked at"
-        )
+        said.append(f"native threads: {native} more than Python's; what they do is not looked at")
     nameless = sum(track.sample.key.tid is None for track in tracks)
     if nameless:
         said.append(f"thread ids: of {nameless} threads the kernel's id could not be learnt")

@@ -189,3 +189,49 @@ def nothing(**fields: Any) -> Report:
         "now_s": 0.0,
     }
     return report(**(given | fields))
+
+
+# The watch that the golden outputs show: a leak, a pool that warms up, and loops.
+LEAKING = group(
+    187, getting(), Trend.LEAKING, id="3f9c1a2b77e0", first=1, points=points(1, 64, 187)
+)
+LOOPS = group(
+    id="77aa00000001",
+    frames=started(frame("spin", "/srv/app/loops.py", 7)),
+    members=[
+        *stays(2, first=300, state=RunState.RUNNING, wait=None),
+        stay(400, wait=None),
+    ],
+)
+POOL = group(
+    id="0123456789ab",
+    frames=started(frame("_worker", f"{LIB}/concurrent/futures/thread.py", 81)),
+    members=stays(8, first=500, wait="executor idle"),
+    trend=Trend.WARMING,
+    first=1,
+)
+THE_LEAK = leak(
+    LEAKING, evidence=("187 threads came here.", "Not one thread of this stack has ended.")
+)
+WATCH = report(
+    LEAKING,
+    POOL,
+    LOOPS,
+    leaks=(THE_LEAK,),
+    not_seen=("native threads: 2 of the 200 threads that the kernel counts are not Python's",),
+)
+
+HOSTILE = "\x1b[31m[red]\n\u202eevil\ud800"
+
+
+def hostile_report(text: str) -> Report:
+    """A report with this text wherever the target has a say."""
+    frames = started(frame(text, f"/srv/{text}/{text}.py"))
+    members = [stay(1, name=text, frames=frames)]
+    evil = group(members=members, frames=frames, verdict=Verdict(Trend.LEAKING, (text,)))
+    return report(
+        evil,
+        targets=(target(command=(text, text), python=text),),
+        leaks=(leak(evil, evidence=(text,), leaked=(key(1),)),),
+        not_seen=(text,),
+    )

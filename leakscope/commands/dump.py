@@ -8,19 +8,22 @@ import click
 
 from leakscope.commands.options import (
     Pid,
-    common_options,
     format_option,
-    output_to,
+    looking_options,
     set_up_log,
     view_of,
+    view_options,
+    writing_options,
 )
 
 
 @click.command("dump", short_help="Look once: all threads, grouped by stack.")
 @click.argument("pid", type=Pid(), required=False)
 @format_option("text", "json", "ndjson")
-@common_options
-def command(
+@looking_options
+@view_options
+@writing_options
+def command(  # noqa: PLR0913 - one parameter an option is how click hands them over
     pid: int | None,
     format_: str,
     output: str,
@@ -41,17 +44,8 @@ def command(
     """
     set_up_log(verbose=verbose)
     from leakscope.commands.looking import look_once
-    from leakscope.commands.printing import print_lines
+    from leakscope.commands.printing import write_report
     from leakscope.commands.targets import pid_or_only
 
     report = look_once(pid_or_only(pid), view_of(group_by, ignore), blocking=blocking)
-    out = output_to(output)
-    if format_ == "text":
-        from leakscope.renderers.text import dump_lines
-
-        print_lines(out, dump_lines(report), color)
-    else:
-        from leakscope.wire import encode, report_document
-
-        out.lines([encode(report_document(report))])
-    out.close()
+    write_report(report, output, format_, color)

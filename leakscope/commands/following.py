@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
 
 from leakscope.commands.looking import Watched
-from leakscope.commands.printing import console, print_lines
+from leakscope.commands.printing import print_lines, wants_color
 from leakscope.model import Missed
 from leakscope.output import Output
 from leakscope.report import Report
@@ -42,9 +42,9 @@ def _as_it_is(follow: Follower) -> Iterator[Follower]:
 
 @contextmanager
 def _live(out: Output, color: str) -> Iterator[Follower]:
-    from leakscope.renderers.terminal import LiveView
+    from leakscope.renderers.terminal import LiveView, console_for
 
-    with LiveView(console(color, out)) as view:
+    with LiveView(console_for(color=wants_color(out, color))) as view:
         yield _Live(view.update, TextLines(out, color, quiet=True))
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from leakscope.changes import Differ
 from leakscope.engine import Engine, View
-from leakscope.model import Sample, Target
+from leakscope.model import Sample, Snapshot, Target
 from leakscope.report import EndedBy, Kind, Report
 from leakscope.sources.live import LiveSource, Schedule
 from leakscope.sources.process_list import target
+from leakscope.sources.recording import Recorder
 from leakscope.sources.stopping import Stop, stopped_by_signals
+from leakscope.tape import Head
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,7 @@ def watch(
     on_sample: Callable[[Watched], None],
     *,
     blocking: bool,
+    record: str | None = None,
 ) -> Report:
     """Samples until it is time to end, handing on each; the final report.
 
@@ -54,12 +58,20 @@ def watch(
     stop = Stop(pid)
     with stopped_by_signals(stop):
         source = LiveSource(pid, schedule, stop, blocking=blocking)
-        engine = Engine(view)
+        engine, differ = Engine(view), Differ()
         seen: Target | None = None
+        recorder: Recorder | None = None
         for sample in source.samples():
-            engine.observe(sample)
-            # Not before the first sample: why it failed is py-spy's to say.
+            # Not before the first sample: why that failed is py-spy's to say.
             seen = seen or target(pid, source.clock.zero_at)
+            look = differ.changes(sample) if isinstance(sample, Snapshot) else sample
+            if record and recorder is None:
+                recorder = Recorder(record, Head(seen, schedule.interval_s))
+            if recorder:
+                recorder.record(look)
+            engine.observe(look)
             on_sample(Watched(engine, seen, sample, schedule))
     stop.close()
+    if recorder:
+        recorder.close(source.ended_by.value)
     return engine.report(Kind.SUMMARY, (seen or Target(pid),), source.ended_by, schedule.interval_s)

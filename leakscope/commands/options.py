@@ -12,7 +12,6 @@ import click
 from click.shell_completion import CompletionItem
 
 from leakscope.engine import View
-from leakscope.output import Output
 from leakscope.stacks import Level
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -109,29 +108,77 @@ def format_option(*formats: str) -> Callable[[Command], Command]:
     return decorate
 
 
-def common_options(command: Command) -> Command:
-    """Options of every command that looks at a process."""
-    for decorate in reversed(
-        (
-            option("-o", "--output", default="-", type=click.Path(dir_okay=False, allow_dash=True),
-                   help="Write results to this file; - is standard output.", metavar="FILE"),
-            option("--ignore", multiple=True, type=Pattern(),
-                   help="Leave out groups with a function or file that fits; repeatable."),
-            option("--group-by", type=click.Choice([level.value for level in Level]),
-                   default=Level.FUNCTION.value, show_default=True,
-                   help="What threads must share to be shown as one group."),
-            option("--blocking", is_flag=True,
-                   help="Stop the target during each dump, about 0.2 ms a thread; "
-                   "never done by default."),
-            option("--color", type=click.Choice(["auto", "always", "never"]), default="auto",
-                   show_default=True, help="NO_COLOR and FORCE_COLOR are minded too."),
-            option("-q", "--quiet", is_flag=True, help="Results only: no progress, no remarks."),
-            option("-v", "--verbose", is_flag=True,
-                   help="Say on standard error what is done, each call of py-spy with its time."),
-        )
-    ):  # fmt: skip
-        command = decorate(command)
-    return command
+def _all(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    def decorate(command: Command) -> Command:
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return decorate
+
+
+# What to show.
+view_options = _all(
+    option(
+        "--ignore",
+        multiple=True,
+        type=Pattern(),
+        help="Leave out groups with a function or file that fits; repeatable.",
+    ),
+    option(
+        "--group-by",
+        type=click.Choice([level.value for level in Level]),
+        default=Level.FUNCTION.value,
+        show_default=True,
+        help="What threads must share to be shown as one group.",
+    ),
+)
+
+# How to look at a living process.
+looking_options = _all(
+    option(
+        "--blocking",
+        is_flag=True,
+        help="Stop the target during each dump, about 0.2 ms a thread; never done by default.",
+    ),
+)
+
+# Which verdicts make the exit status 1.
+verdict_options = _all(
+    option("--exit-zero", is_flag=True, help="Exit with 0 even if a leak was found."),
+    option(
+        "--fail-on",
+        type=click.Choice(["growing", "unknown"]),
+        multiple=True,
+        help="Exit with 1 on this verdict too; repeatable.",
+    ),
+)
+
+# Where and how results are written.
+writing_options = _all(
+    option(
+        "-o",
+        "--output",
+        default="-",
+        type=click.Path(dir_okay=False, allow_dash=True),
+        metavar="FILE",
+        help="Write results to this file; - is standard output.",
+    ),
+    option(
+        "--color",
+        type=click.Choice(["auto", "always", "never"]),
+        default="auto",
+        show_default=True,
+        help="NO_COLOR and FORCE_COLOR are minded too.",
+    ),
+    option("-q", "--quiet", is_flag=True, help="Results only: no progress, no remarks."),
+    option(
+        "-v",
+        "--verbose",
+        is_flag=True,
+        help="Say on standard error what is done, each call of py-spy with its time.",
+    ),
+)
 
 
 def view_of(group_by: str, ignore: tuple[re.Pattern[str], ...]) -> View:
@@ -145,8 +192,3 @@ def set_up_log(*, verbose: bool) -> None:
         logging.basicConfig(
             stream=sys.stderr, level=logging.DEBUG, format="%(relativeCreated)6.0f ms  %(message)s"
         )
-
-
-def output_to(path: str) -> Output:
-    """The place that `-o` names."""
-    return Output(path)

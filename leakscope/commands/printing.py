@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from leakscope.output import Output
-
-if TYPE_CHECKING:
-    from rich.console import Console
+from leakscope.report import Kind, Report
 
 
 def wants_color(out: Output, color: str) -> bool:
@@ -32,8 +29,16 @@ def print_lines(out: Output, lines: Iterable[str], color: str) -> None:
     out.lines(lines)
 
 
-def console(color: str, out: Output) -> Console:
-    """rich's console for the live view, with colour or without."""
-    from leakscope.renderers.terminal import console_for
+def write_report(report: Report, path: str, format_: str, color: str) -> None:
+    """Write a report to where `-o` says."""
+    out = Output(path)
+    if format_ == "text":
+        from leakscope.renderers import text
 
-    return console_for(color=wants_color(out, color))
+        lines = text.dump_lines if report.kind is Kind.DUMP else text.report_lines
+        print_lines(out, lines(report), color)
+    else:
+        from leakscope.wire import encode, report_document
+
+        out.lines([encode(report_document(report))])
+    out.close()

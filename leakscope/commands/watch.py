@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 import click
 
 from leakscope.commands.options import (
     Duration,
     Pid,
-    common_options,
     format_option,
+    looking_options,
     option,
-    output_to,
     set_up_log,
+    verdict_options,
     view_of,
+    view_options,
+    writing_options,
 )
-
-if TYPE_CHECKING:
-    from leakscope.report import Report
+from leakscope.commands.statuses import status_of
 
 
 @click.command("watch", short_help="Follow the threads of a process and say which stacks leak.")
@@ -34,20 +33,23 @@ if TYPE_CHECKING:
 )
 @option("-d", "--duration", type=Duration(), help="End after this time: 90s, 5m, 2h.")
 @option("--count", type=click.IntRange(min=1), help="End after this many samples.")
-@option("--exit-zero", is_flag=True, help="Exit with 0 even if a leak was found.")
 @option(
-    "--fail-on",
-    type=click.Choice(["growing", "unknown"]),
-    multiple=True,
-    help="Exit with 1 on this verdict too; repeatable.",
+    "--record",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="Record what is seen, for `leakscope replay`: .jsonl or .jsonl.gz.",
 )
+@verdict_options
 @format_option("text", "json", "ndjson")
-@common_options
+@looking_options
+@view_options
+@writing_options
 def command(  # noqa: PLR0913 - one parameter an option is how click hands them over
     pid: int | None,
     interval: float,
     duration: float | None,
     count: int | None,
+    record: str | None,
     exit_zero: bool,
     fail_on: tuple[str, ...],
     format_: str,
@@ -69,14 +71,15 @@ def command(  # noqa: PLR0913 - one parameter an option is how click hands them 
     leakscope watch 4711
     leakscope watch 4711 --duration 5m
     leakscope watch 4711 --duration 1m --json | jq -c 'select(.type == "summary") | .leaks[]'
-    """  # fmt: skip
+    """
     set_up_log(verbose=verbose)
     from leakscope.commands.following import follower
     from leakscope.commands.looking import watch
     from leakscope.commands.targets import pid_or_only
+    from leakscope.output import Output
     from leakscope.sources.live import Schedule
 
-    out = output_to(output)
+    out = Output(output)
     with follower(out, format_, color, quiet=quiet) as follow:
         report = watch(
             pid_or_only(pid),
@@ -84,12 +87,8 @@ def command(  # noqa: PLR0913 - one parameter an option is how click hands them 
             Schedule(interval, duration, count),
             follow.sample,
             blocking=blocking,
+            record=record,
         )
     follow.finish(report)
     out.close()
-    return 0 if exit_zero else status_of(report, fail_on)
-
-
-def status_of(report: Report, fail_on: tuple[str, ...]) -> int:
-    """1 when a leak was found, or a verdict that was asked to count as one; else 0."""
-    return int(report.verdict == "leaking" or report.verdict in fail_on)
+    return status_of(report, exit_zero=exit_zero, fail_on=fail_on)

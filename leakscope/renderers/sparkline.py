@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 from leakscope.facts import Point
@@ -30,6 +30,9 @@ def sparkline(
     """
     if width <= 0:
         return ""
+    if now_s <= began_s:
+        # One look has no past to show.
+        return sparkline(points, began_s + 1, began_s, 1, blocks=blocks).rjust(width)
     peaks = _peaks(points, now_s, began_s, width)
     low, high = min(peaks), max(peaks)
     span = max(high - low, _LEAST_SPAN, _LEAST_SHARE * high)
@@ -38,16 +41,14 @@ def sparkline(
 
 
 def _peaks(points: Sequence[Point], now_s: float, began_s: float, width: int) -> list[int]:
-    """The highest size in each stretch of time. One look has no past: only its own stretch."""
-    if now_s <= began_s:
-        return [0] * (width - 1) + [points[-1].size if points else 0]
+    """The highest size in each stretch of time."""
     times = [point.elapsed_s for point in points]
-    peaks: list[int] = []
-    for i in range(width):
-        since_s = began_s + (now_s - began_s) * i / width
-        until_s = now_s if i == width - 1 else began_s + (now_s - began_s) * (i + 1) / width
-        # The size that the stretch began with still holds at its beginning, unless it changed then.
-        first = max(bisect_right(times, since_s) - 1, 0)
-        last = bisect_right(times, until_s)
-        peaks.append(max((point.size for point in points[first:last]), default=0))
-    return peaks
+    edges = [began_s + (now_s - began_s) * i / width for i in range(width)]
+    # The size that a stretch begins with is that of the latest point until then.
+    firsts = [max(bisect_right(times, edge) - 1, 0) for edge in edges]
+    # A change at the very edge belongs to the stretch that follows, but for the latest look's.
+    ends = [*(bisect_left(times, edge) for edge in edges[1:]), bisect_right(times, now_s)]
+    return [
+        max((point.size for point in points[first:end]), default=0)
+        for first, end in zip(firsts, ends, strict=True)
+    ]

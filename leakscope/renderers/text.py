@@ -359,7 +359,7 @@ def _processes(report: Report) -> str:
 
 
 def _command(target: Target, length: int) -> str:
-    return clipped(printable(" ".join(target.command)), length)
+    return clipped(printable(" ".join(target.command)), length).strip()
 
 
 def _counted(report: Report) -> str:

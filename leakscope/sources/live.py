@@ -151,9 +151,7 @@ class LiveSource:
             tries,
         )
 
-    def _native(
-        self, facts: Mapping[int, KernelThread] | None, python: set[int]
-    ) -> int | None:
+    def _native(self, facts: Mapping[int, KernelThread] | None, python: set[int]) -> int | None:
         """How many OS threads are not Python's: there before the dump and after it, but not in it.
 
         A thread is the kernel's a moment before it is Python's, so a newborn one does not count.

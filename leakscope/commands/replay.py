@@ -1,0 +1,78 @@
+"""`leakscope replay`: judge a recording as if it happened now."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import click
+
+from leakscope.commands.options import (
+    Duration,
+    format_option,
+    option,
+    verdict_options,
+    view_of,
+    view_options,
+    writing_options,
+)
+from leakscope.commands.statuses import status_of
+
+if TYPE_CHECKING:
+    from leakscope.engine import View
+    from leakscope.report import Report
+
+
+@click.command("replay", short_help="Judge a recording as if it happened now.")
+@click.argument("file", type=click.Path(dir_okay=False))
+@option(
+    "--until", type=Duration(), help="Only this much of it, counted from its first sample: 60s."
+)
+@verdict_options
+@format_option("text", "json", "ndjson")
+@view_options
+@writing_options
+def command(  # noqa: PLR0913 - one parameter an option is how click hands them over
+    file: str,
+    until: float | None,
+    exit_zero: bool,
+    fail_on: tuple[str, ...],
+    format_: str,
+    ignore: tuple[re.Pattern[str], ...],
+    group_by: str,
+    output: str,
+    color: str,
+    quiet: bool,
+    verbose: bool,
+) -> int:
+    """Judge a recording of a watch with the same engine, and print the same report.
+
+    FILE is what `leakscope watch PID --record FILE` wrote, or samples of `py-spy dump --json`, one a
+    line as {"t": Unix seconds, "threads": [...]}; gzipped or not.
+    """
+    from leakscope.commands.printing import write_report
+
+    report = replay(file, view_of(group_by, ignore), until)
+    write_report(report, output, format_, color)
+    return status_of(report, exit_zero=exit_zero, fail_on=fail_on)
+
+
+def replay(file: str, view: View, until_s: float | None = None) -> Report:
+    """The report of a recording. Raises UsageProblem when it cannot be read."""
+    from leakscope.engine import Engine
+    from leakscope.model import Target
+    from leakscope.report import EndedBy, Kind
+    from leakscope.sources.recording import Recording
+
+    recording = Recording(file)
+    engine = Engine(view)
+    for look in recording.looks(until_s):
+        engine.observe(look)
+    head = recording.head
+    ended_by = EndedBy(recording.ended_by) if recording.ended_by else EndedBy.RECORDING
+    return engine.report(
+        Kind.SUMMARY,
+        (head.target,) if head else (Target(0),),
+        ended_by,
+        head.interval_s if head else None,
+    )

@@ -1,0 +1,229 @@
+"""Recordings on disk: written as a watch goes on, read back as a source. The only reader and writer."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from collections.abc import Iterator
+from typing import IO, Any, NamedTuple
+
+from leakscope.dumps import BadDump, DumpedThread, threads_of
+from leakscope.errors import UsageProblem
+from leakscope.model import (
+    Changes,
+    Missed,
+    Parking,
+    RunState,
+    Snapshot,
+    Target,
+    ThreadKey,
+    ThreadSample,
+)
+from leakscope.tape import MARK, BadRecording, Decoder, Encoder, End, Head
+
+# A line longer than this is none that leakscope or py-spy wrote of 4096 threads with 4096 frames
+# each in practice; it would only fill the memory.
+MAX_LINE = 256 * 1024 * 1024
+
+Look = Changes | Missed | Snapshot
+
+
+class Recorder:
+    """Writes a recording, a line a look, each flushed."""
+
+    def __init__(self, path: str, head: Head) -> None:
+        self._path = path
+        self._encoder = Encoder()
+        self._file: IO[str] = self._open(path)
+        self._write(self._encoder.head(head))
+
+    def record(self, look: Changes | Missed) -> None:
+        """Add a look. Raises UsageProblem when the disk is full; what was written before is good."""
+        self._write(self._encoder.look(look))
+
+    def close(self, ended_by: str) -> None:
+        """Write the end, and close."""
+        self._write(self._encoder.end(End(ended_by)))
+        self._file.close()
+
+    def _open(self, path: str) -> IO[str]:
+        try:
+            if path.endswith(".gz"):
+                return gzip.open(path, "wt", encoding="ascii")
+            return open(path, "w", encoding="ascii")
+        except OSError as error:
+            raise UsageProblem(f"cannot write to {path}: {error.strerror}") from None
+
+    def _write(self, line: str) -> None:
+        try:
+            self._file.write(line + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise UsageProblem(f"cannot write to {self._path}: {error.strerror}") from None
+
+
+class Recording:
+    """A recording as a source of looks: leakscope's own, or samples of py-spy's JSON, one a line."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.head: Head | None = None
+        self.ended_by: str | None = None
+        self.cut_off: str | None = None  # what was wrong with the rest, where there is a loss
+
+    def looks(self, until_s: float | None = None) -> Iterator[Look]:
+        """All looks, or those of the first seconds.
+
+        Raises UsageProblem, with file and line number, when there is nothing sound to read. A file
+        that ends in the middle is read up to there, and `cut_off` says so.
+        """
+        decoder = _OfLines(self)
+        first_s: float | None = None
+        for number, line in self._lines():
+            try:
+                look = decoder.look(line)
+            except (BadRecording, BadDump) as error:
+                if first_s is None:
+                    raise UsageProblem(
+                        f"{self.path}, line {number}: {error}",
+                        "A recording is made by `leakscope watch PID --record FILE`.",
+                    ) from None
+                self.cut_off = f"line {number}: {error}"
+                return
+            if look is None:
+                continue
+            first_s = look.elapsed_s if first_s is None else first_s
+            if until_s is not None and look.elapsed_s - first_s > until_s:
+                return
+            yield look
+        if first_s is None:
+            raise UsageProblem(f"{self.path} holds no samples")
+
+    def _lines(self) -> Iterator[tuple[int, str]]:
+        number = 0
+        try:
+            with self._opened() as file:
+                while raw := file.readline(MAX_LINE):
+                    number += 1
+                    if len(raw) >= MAX_LINE:
+                        raise UsageProblem(f"{self.path}, line {number}: too long to be a sample")
+                    if raw.strip():
+                        yield number, raw.decode("utf-8", "surrogateescape")
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            if not number:
+                raise UsageProblem(f"{self.path} is not sound gzip: {error}") from None
+            self.cut_off = f"after line {number}: {error}"
+        except OSError as error:
+            raise UsageProblem(f"cannot read {self.path}: {error.strerror or error}") from None
+
+    def _opened(self) -> IO[bytes]:
+        file = open(self.path, "rb")
+        is_gzip = file.peek(2)[:2] == b"\x1f\x8b"
+        return gzip.open(file) if is_gzip else file  # type: ignore[return-value]
+
+
+class _OfLines:
+    """Reads lines of either form; the first line tells which."""
+
+    def __init__(self, recording: Recording) -> None:
+        self._recording = recording
+        self._own = Decoder()
+        self._raw: _RawSamples | None = None
+        self._started = False
+
+    def look(self, line: str) -> Look | None:
+        """The look that a line holds; None for lines that hold none."""
+        if not self._started:
+            self._started = True
+            if MARK not in line[:100]:
+                self._raw = _RawSamples(self._recording)
+        if self._raw:
+            return self._raw.look(line)
+        said = self._own.line(line)
+        if isinstance(said, Head):
+            self._recording.head = said
+            return None
+        if isinstance(said, End):
+            self._recording.ended_by = said.ended_by
+            return None
+        return said
+
+
+class _Task(NamedTuple):
+    """The kernel's facts of a thread in a raw sample."""
+
+    start_ticks: int
+    state: str
+    cpu_ticks: int
+    voluntary: int
+    involuntary: int
+    syscall: int | str
+    wchan: str
+
+
+class _RawSamples:
+    """Samples of py-spy's own JSON, one a line, with or without the kernel's facts beside them."""
+
+    def __init__(self, recording: Recording) -> None:
+        self._recording = recording
+        self._zero_at: float | None = None
+        self._ticks_per_s = 100.0
+        self._boot_at: float | None = None
+
+    def look(self, line: str) -> Look | None:
+        """The sample of a line; None for the head."""
+        try:
+            said = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise BadDump(f"not JSON: {error}") from None
+        try:
+            return self._head(said) if "clk_tck" in said else self._sample(said)
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            if isinstance(error, BadDump):
+                raise
+            raise BadDump(f"not a sample: {error!r}") from None
+
+    def _head(self, said: dict[str, Any]) -> None:
+        self._ticks_per_s = float(said["clk_tck"])
+        self._boot_at = float(said["boot_time"])
+        target = Target(int(said["pid"]), python=said.get("python"))
+        self._recording.head = Head(target, None)
+
+    def _sample(self, said: dict[str, Any]) -> Look:
+        taken_at = float(said["t"])
+        if self._zero_at is None:
+            self._zero_at = taken_at
+        elapsed_s = taken_at - self._zero_at
+        if "error" in said:
+            return Missed(taken_at, elapsed_s, str(said["error"]))
+        tasks = {int(tid): _Task(*facts) for tid, facts in (said.get("tasks") or {}).items()}
+        dumped = threads_of(said["threads"])
+        pid = int(said["threads"][0]["pid"]) if said["threads"] else 0
+        if self._recording.head is None:
+            self._recording.head = Head(Target(pid), None)
+        threads = tuple(self._thread(pid, thread, tasks) for thread in dumped)
+        return Snapshot(taken_at, elapsed_s, threads, len(tasks) or None)
+
+    def _thread(self, pid: int, dumped: DumpedThread, tasks: dict[int, _Task]) -> ThreadSample:
+        tid = dumped.os_thread_id
+        task = tasks.get(tid) if tid is not None else None
+        if task is None:
+            running = dumped.active or dumped.owns_gil
+            handle = dumped.handle if tid is None else None
+            key = ThreadKey(pid, tid, None, handle)
+            state = RunState.RUNNING if running else RunState.BLOCKED
+            return ThreadSample(key, dumped.name, dumped.frames, state)
+        running = task.state == "R" or dumped.owns_gil
+        syscall = task.syscall if isinstance(task.syscall, int) and task.syscall >= 0 else None
+        born_at = (self._boot_at or 0.0) + task.start_ticks / self._ticks_per_s
+        return ThreadSample(
+            ThreadKey(pid, tid, task.start_ticks),
+            dumped.name,
+            dumped.frames,
+            RunState.RUNNING if running else RunState.BLOCKED,
+            None if self._boot_at is None else born_at - (self._zero_at or 0.0),
+            Parking(syscall, task.wchan if task.wchan not in ("", "0") else None),
+            task.voluntary + task.involuntary,
+            task.cpu_ticks,
+        )
