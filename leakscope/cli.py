@@ -90,7 +90,7 @@ def _pipe_closed() -> int:
 
 
 def _flushed(status: int) -> int:
-    """The status, once what was printed has left: a failure at the interpreter's end has a trace."""
+    """The status, once what was printed has left: later a failure would have a trace."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:

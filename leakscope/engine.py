@@ -1,4 +1,4 @@
-"""The path from samples to a report: changes, history, verdicts, leaks. Pure; time is in the samples."""
+"""The path from samples to a report: changes, history, verdicts, leaks. Pure, without a clock."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from leakscope.stacks import Level, entry, real_frames, site
 from leakscope.unseen import unseen
 from leakscope.verdicts import DEFAULT_POLICY, Policy, Trend, judge
 
-# Less than this says nothing, not even that all is well: most leaks add less than a thread a second.
+# Less than this says nothing, not even that all is well: most leaks add less than a thread a
+# second.
 CLEAN_AFTER_S = 10.0
 CLEAN_AFTER_SAMPLES = 8
 MAX_TOTALS = 600
@@ -172,7 +173,7 @@ class Engine:
         )
 
     def _noticeable_per_min(self) -> float | None:
-        """The slowest leak that would have been named: one that brings enough threads in the time."""
+        """The slowest leak that would have been named: it brings enough threads in the time."""
         if self.observed_s <= self.policy.min_watched_s:
             return None
         return 60 * self.policy.min_held / self.observed_s

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class LeakscopeError(Exception):
-    """The base of all. `str()` says what happened and why; `advice` says what to do, or is empty."""
+    """The base of all. `str()` says what happened and why; `advice`, if any, what to do."""
 
     exit_code = 1
 

@@ -15,8 +15,8 @@ from leakscope.model import Changes, Frames, Ran, RunState, ThreadKey, ThreadSam
 from leakscope.stacks import Level, group_id
 from leakscope.waits import wait_by_frames, wait_by_kernel
 
-# How many sizes and stays a group keeps. A rule looks at shapes over minutes to hours; 600 points are
-# more than any screen shows, and older ones are thinned, not cut off.
+# How many sizes and stays a group keeps. A rule looks at shapes over minutes to hours; 600 points
+# are more than any screen shows, and older ones are thinned, not cut off.
 MAX_POINTS = 600
 MAX_LEFT = 400
 # Distinct stacks (with lines) that a group remembers, to show the most common one.
@@ -39,7 +39,7 @@ class Track:
 
     @property
     def began_s(self) -> float:
-        """When it began: by the kernel where it was there before the watch, else when first seen."""
+        """When it began: by the kernel where that is known, else when it was first seen."""
         if self.sample.born_s is not None:
             return min(self.sample.born_s, self.seen_s)
         return self.seen_s
@@ -276,7 +276,7 @@ def thinned(points: list[Point]) -> list[Point]:
 
 
 def _most_common(cell: Cell) -> Frames:
-    """The stack to show for a group: the commonest of its variants, the same one for equal counts."""
+    """The stack to show for a group: its commonest one, the same for equal counts."""
     living = [(count, frames) for frames, count in cell.variants.items() if count > 0]
     if not living:
         return cell.frames

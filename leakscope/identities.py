@@ -1,7 +1,8 @@
 """Which OS thread each dumped thread is. Pure.
 
-From Python 3.11 on py-spy says. For 3.8 to 3.10 it doesn't when it reads without stopping the target;
-but it lists threads newest first, so that the order of births in /proc tells, where the counts agree.
+From Python 3.11 on py-spy says. For 3.8 to 3.10 it doesn't when it reads without stopping the
+target; but it lists threads newest first, so that the order of births in /proc tells, where the
+counts agree.
 """
 
 from __future__ import annotations

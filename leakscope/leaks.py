@@ -1,4 +1,4 @@
-"""From verdicts of groups to leaks: what leaks together is one leak, and a thread is in one only."""
+"""From verdicts to leaks: what leaks together is one leak, and a thread is in one only."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ class Leak:
         return entry(self.frames)
 
 
-# Two groups are of one thing when at least this share of the moments at which either grew is shared:
-# a thread more or less is a sample that fell between the starts.
+# Two groups are of one thing when at least this share of the moments at which either grew is
+# shared: a thread more or less is a sample that fell between the starts.
 _SHARED_MOMENTS = 0.8
 # The threads of one object are started within this time of each other.
 _TOGETHER_S = 0.5
@@ -145,7 +145,7 @@ def _with_family(
 
 
 def _tolerance_s(facts: GroupFacts) -> float:
-    """How exactly births are known: to 10 ms by the kernel, else to the look that first saw them."""
+    """How exactly births are known: to 10 ms by the kernel, else to the look that saw them."""
     if all(stay.born_s is not None for stay in facts.stays):
         return _TOGETHER_S
     return max(_TOGETHER_S, 0.6 * facts.interval_s)

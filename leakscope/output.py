@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TextIO
 
 from leakscope.errors import UsageProblem
@@ -49,8 +51,19 @@ class Output:
 
     def _opened(self) -> TextIO:
         if self._file is None:
-            self._file = sys.stdout if self.path == "-" else open(self.path, "w", encoding="utf-8")
+            self._file = _stdout() if self.path == "-" else _created(self.path)
         return self._file
+
+
+def _stdout() -> TextIO:
+    """Standard output; what its encoding lacks is written escaped rather than not at all."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    return sys.stdout
+
+
+def _created(path: str) -> TextIO:
+    return Path(path).open("w", encoding="utf-8", errors="backslashreplace")
 
 
 def silence_stdout() -> None:

@@ -1,4 +1,4 @@
-"""Threads that something holds open on purpose: workers of a pool, handlers of a client's connection.
+"""Threads that something holds open on purpose: a pool its workers, a client its handler.
 
 Their number follows load or configuration, so that growth alone proves nothing of them.
 """
@@ -13,9 +13,9 @@ from leakscope.facts import Stay
 from leakscope.model import Frame, Frames
 from leakscope.stacks import entry, is_stdlib, last_part, own_part, portable_path
 
-# The function that the workers of servers' own pools are started in: (file, function). Each such pool
-# is bounded by a setting of its server, and there is one a server (anyio: one an event loop), so that
-# it fills up but does not leak.
+# The function that the workers of servers' own pools are started in: (file, function). Each such
+# pool is bounded by a setting of its server, and there is one a server (anyio: one an event loop),
+# so that it fills up but does not leak.
 BOUNDED_POOLS = {
     ("anyio/_backends/_asyncio.py", "run"),  # WorkerThread.run: at most 40 by default
     ("waitress/task.py", "handler_thread"),

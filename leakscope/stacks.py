@@ -1,4 +1,4 @@
-"""What a stack says, whatever machine it was read on: portable names, own code, entry, group ids."""
+"""What a stack says, wherever it was read: portable names, own code, entry, group ids."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class Level(StrEnum):
 
 
 def last_part(function: str) -> str:
-    """`Condition.wait` is `wait`: qualified names came with 3.11 and must not tell versions apart."""
+    """`Condition.wait` is `wait`: qualified names came with 3.11 and must not matter."""
     tail = function.rpartition(".")[2]
     return tail or function
 
 
 @lru_cache(maxsize=8192)
 def portable_path(filename: str) -> str:
-    """A file's path as it is on any host: below site-packages or lib/pythonX.Y, else its base name."""
+    """A path as it is on any host: below site-packages or lib/pythonX.Y, else the base name."""
     for prefix in (_SITE_PACKAGES, _STDLIB):
         match = prefix.match(filename)
         if match:
@@ -115,7 +115,7 @@ def entry(frames: Frames) -> Frame | None:
 
 def _runs_a_timer(own: list[Frame]) -> bool:
     """Before 3.11 `Timer.run` is called `run` as well: it waits for an Event right inside."""
-    return own[-1].function == "run" and _BOOTSTRAP_FILE == portable_path(own[-2].filename)
+    return own[-1].function == "run" and portable_path(own[-2].filename) == _BOOTSTRAP_FILE
 
 
 def own_part(frames: Frames) -> Frames:

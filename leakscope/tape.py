@@ -1,10 +1,10 @@
 """The form of recordings: changes and gaps to lines and back. Pure: strings in and out, no files.
 
-A line is one JSON value. The first is the head: an object with "leakscope_recording" (the version of
-the form), the target, the interval. Each other line is one look: an object with the keys of _LOOK, those
-that say nothing left out. A stack is written whole when it first comes, and is a number from then on; so
-is a thread. Facts are recorded, not verdicts, so that a better engine can judge an old recording. A file
-that ends anywhere is good up to its last whole line.
+A line is one JSON value. The first is the head: an object with "leakscope_recording" (the version
+of the form), the target, the interval. Each other line is one look: an object with the keys of
+_LOOK, those that say nothing left out. A stack is written whole when it first comes, and is a
+number from then on; so is a thread. Facts are recorded, not verdicts, so that a better engine can
+judge an old recording. A file that ends anywhere is good up to its last whole line.
 """
 
 from __future__ import annotations

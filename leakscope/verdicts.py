@@ -177,9 +177,9 @@ def _normal_stay_s(left: Sequence[Left], policy: Policy) -> float:
 def _things(likely: list[Stay], facts: GroupFacts) -> list[Stay]:
     """One thread for each leaked thing: its own, but for the workers of executors.
 
-    An executor and a server's pool are bounded: their workers come one by one as load asks for them,
-    and then no more. So an executor counts once, however many workers it has. Workers that are stuck
-    in a job (not one came out of it, none has run since) count each.
+    An executor and a server's pool are bounded: their workers come one by one as load asks for
+    them, and then no more. So an executor counts once, however many workers it has. Workers that
+    are stuck in a job (not one came out of it, none has run since) count each.
     """
     executor = is_executor_worker(facts.frames)
     if not executor and not is_bounded_pool(facts.frames):
@@ -221,8 +221,8 @@ def likely_leaked(facts: GroupFacts, policy: Policy = DEFAULT_POLICY) -> list[St
 def _reaching_back(likely: list[Stay], policy: Policy) -> list[Stay]:
     """Without those from before the watch that did not come the way the others come.
 
-    Backwards from the first that was seen to come, those before it count for as long as they came as
-    the later ones do: after a pause like theirs, and not many at once like the pool of a start.
+    Backwards from the first that was seen to come, those before it count for as long as they came
+    as the later ones do: after a pause like theirs, and not many at once like the pool of a start.
     """
     watched = [stay for stay in likely if not stay.from_start]
     before = [stay for stay in likely if stay.from_start]
@@ -330,7 +330,7 @@ def _evidence_of_held(
     return tuple(said)
 
 
-# --- threads that replace themselves ---------------------------------------------------------------
+# --- threads that replace themselves --------------------------------------------------------------
 
 
 def _rearmed(facts: GroupFacts, policy: Policy) -> Verdict | None:
@@ -376,7 +376,7 @@ def _rearmed(facts: GroupFacts, policy: Policy) -> Verdict | None:
     )
 
 
-# --- threads that burn CPU and never end ------------------------------------------------------------
+# --- threads that burn CPU and never end ----------------------------------------------------------
 
 
 def _runaway(facts: GroupFacts, policy: Policy) -> Verdict | None:
@@ -420,7 +420,7 @@ def _runaway(facts: GroupFacts, policy: Policy) -> Verdict | None:
     )
 
 
-# --- all the rest ------------------------------------------------------------------------------------
+# --- all the rest ---------------------------------------------------------------------------------
 
 
 def _without_leak(facts: GroupFacts, policy: Policy) -> Trend:

@@ -1,7 +1,8 @@
 """What a blocked thread waits for, as far as its frames and the kernel tell. Grows by rows.
 
 Frames are matched by file and function, never by line: lines differ between versions of Python. The
-kernel is asked second, because its answer is coarser (a futex is a Lock, an RLock or a SimpleQueue).
+kernel is asked second, because its answer is coarser (a futex is a Lock, an RLock or a
+SimpleQueue).
 """
 
 from __future__ import annotations
@@ -22,66 +23,68 @@ class Pattern(NamedTuple):
     innermost: tuple[tuple[str, str], ...]
 
 
-# The longest row that fits wins. A function `Class.name` also fits the bare `name`, which is all that
-# Pythons before 3.11 give.
+# The longest row that fits wins. A function `Class.name` also fits the bare `name`, which is all
+# that Pythons before 3.11 give.
 _ROWS = """
-queue.get       threading.py:Condition.wait < queue.py:Queue.get
-queue.put       threading.py:Condition.wait < queue.py:Queue.put
-queue.join      threading.py:Condition.wait < queue.py:Queue.join
-queue.get       queue.py:_PySimpleQueue.get
-queue.get       multiprocessing/queues.py:Queue.get
-queue.get       multiprocessing/queues.py:SimpleQueue.get
-timer           threading.py:Condition.wait < threading.py:Event.wait < threading.py:Timer.run
-event           threading.py:Condition.wait < threading.py:Event.wait
-barrier         threading.py:Condition.wait < threading.py:Condition.wait_for < threading.py:Barrier._wait
-condition       threading.py:Condition.wait < threading.py:Condition.wait_for
-semaphore       threading.py:Condition.wait < threading.py:Semaphore.acquire
-future          threading.py:Condition.wait < concurrent/futures/_base.py:Future.result
-future          threading.py:Condition.wait < concurrent/futures/_base.py:Future.exception
-future          threading.py:Condition.wait < threading.py:Event.wait < concurrent/futures/_base.py:wait
-future          threading.py:Condition.wait < threading.py:Event.wait < concurrent/futures/_base.py:as_completed
-future          threading.py:Condition.wait < threading.py:Event.wait < multiprocessing/pool.py:ApplyResult.wait
-condition       threading.py:Condition.wait
-join            threading.py:Thread._wait_for_tstate_lock
-join            threading.py:Thread.join
-join            threading.py:_shutdown
-executor idle   concurrent/futures/thread.py:_worker
-executor idle   multiprocessing/pool.py:worker
-pool handler    multiprocessing/pool.py:Pool._handle_tasks
-pool handler    multiprocessing/pool.py:Pool._handle_results
-event loop      selectors.py:EpollSelector.select < asyncio/base_events.py:BaseEventLoop._run_once
-event loop      selectors.py:KqueueSelector.select < asyncio/base_events.py:BaseEventLoop._run_once
-event loop      selectors.py:SelectSelector.select < asyncio/base_events.py:BaseEventLoop._run_once
-subprocess      selectors.py:_PollLikeSelector.select < subprocess.py:Popen._communicate
-subprocess      subprocess.py:Popen._communicate
-subprocess      subprocess.py:Popen._try_wait
-subprocess      subprocess.py:Popen._wait
-subprocess      multiprocessing/popen_fork.py:Popen.poll
-pipe.recv       multiprocessing/connection.py:Connection._recv
-pipe.send       multiprocessing/connection.py:Connection._send
-select          selectors.py:EpollSelector.select
-select          selectors.py:KqueueSelector.select
-select          selectors.py:_PollLikeSelector.select
-select          selectors.py:SelectSelector.select
-select          selectors.py:SelectSelector._select
-socket.accept   socket.py:socket.accept
-socket.recv     socket.py:SocketIO.readinto
-socket.connect  socket.py:create_connection
-socket.resolve  socket.py:getaddrinfo
-socket.connect  ssl.py:SSLSocket.do_handshake
-socket.recv     ssl.py:SSLSocket.read
-socket.recv     ssl.py:SSLSocket.recv
-socket.recv     ssl.py:SSLSocket.recv_into
-socket.send     ssl.py:SSLSocket.write
-socket.send     ssl.py:SSLSocket.sendall
+queue.get       threading:Condition.wait<queue:Queue.get
+queue.put       threading:Condition.wait<queue:Queue.put
+queue.join      threading:Condition.wait<queue:Queue.join
+queue.get       queue:_PySimpleQueue.get
+queue.get       multiprocessing/queues:Queue.get
+queue.get       multiprocessing/queues:SimpleQueue.get
+timer           threading:Condition.wait<threading:Event.wait<threading:Timer.run
+event           threading:Condition.wait<threading:Event.wait
+barrier         threading:Condition.wait<threading:Condition.wait_for<threading:Barrier._wait
+condition       threading:Condition.wait<threading:Condition.wait_for
+semaphore       threading:Condition.wait<threading:Semaphore.acquire
+future          threading:Condition.wait<concurrent/futures/_base:Future.result
+future          threading:Condition.wait<concurrent/futures/_base:Future.exception
+future          threading:Condition.wait<threading:Event.wait<concurrent/futures/_base:wait
+future          threading:Condition.wait<threading:Event.wait<concurrent/futures/_base:as_completed
+future          threading:Condition.wait<threading:Event.wait<multiprocessing/pool:ApplyResult.wait
+condition       threading:Condition.wait
+join            threading:Thread._wait_for_tstate_lock
+join            threading:Thread.join
+join            threading:_shutdown
+executor idle   concurrent/futures/thread:_worker
+executor idle   multiprocessing/pool:worker
+pool handler    multiprocessing/pool:Pool._handle_tasks
+pool handler    multiprocessing/pool:Pool._handle_results
+event loop      selectors:EpollSelector.select<asyncio/base_events:BaseEventLoop._run_once
+event loop      selectors:KqueueSelector.select<asyncio/base_events:BaseEventLoop._run_once
+event loop      selectors:SelectSelector.select<asyncio/base_events:BaseEventLoop._run_once
+subprocess      selectors:_PollLikeSelector.select<subprocess:Popen._communicate
+subprocess      subprocess:Popen._communicate
+subprocess      subprocess:Popen._try_wait
+subprocess      subprocess:Popen._wait
+subprocess      multiprocessing/popen_fork:Popen.poll
+pipe.recv       multiprocessing/connection:Connection._recv
+pipe.send       multiprocessing/connection:Connection._send
+select          selectors:EpollSelector.select
+select          selectors:KqueueSelector.select
+select          selectors:_PollLikeSelector.select
+select          selectors:SelectSelector.select
+select          selectors:SelectSelector._select
+socket.accept   socket:socket.accept
+socket.recv     socket:SocketIO.readinto
+socket.connect  socket:create_connection
+socket.resolve  socket:getaddrinfo
+socket.connect  ssl:SSLSocket.do_handshake
+socket.recv     ssl:SSLSocket.read
+socket.recv     ssl:SSLSocket.recv
+socket.recv     ssl:SSLSocket.recv_into
+socket.send     ssl:SSLSocket.write
+socket.send     ssl:SSLSocket.sendall
 """
 
 
 def _parsed(rows: str) -> Iterator[Pattern]:
     for row in rows.strip().splitlines():
         wait, innermost = re.split(r"\s{2,}", row)
-        path_and_function = (frame.partition(":") for frame in innermost.split(" < "))
-        yield Pattern(wait, tuple((path, function) for path, _, function in path_and_function))
+        path_and_function = (frame.partition(":") for frame in innermost.split("<"))
+        yield Pattern(
+            wait, tuple((f"{path}.py", function) for path, _, function in path_and_function)
+        )
 
 
 PATTERNS = tuple(_parsed(_ROWS))

@@ -23,7 +23,7 @@ from leakscope.commands.options import (
 @looking_options
 @view_options
 @writing_options
-def command(  # noqa: PLR0913 - one parameter an option is how click hands them over
+def command(
     pid: int | None,
     format_: str,
     output: str,

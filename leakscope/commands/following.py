@@ -63,7 +63,7 @@ class _Live:
 
 
 class Verdicts:
-    """Remembers each group's verdict, to tell which have changed; a new group is taken as steady."""
+    """Remembers each group's verdict, to tell which changed; a new group is taken as steady."""
 
     def __init__(self) -> None:
         self._known: dict[str, Trend] = {}

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 @format_option("text", "json", "ndjson")
 @view_options
 @writing_options
-def command(  # noqa: PLR0913 - one parameter an option is how click hands them over
+def command(
     file: str,
     until: float | None,
     exit_zero: bool,
@@ -47,8 +47,8 @@ def command(  # noqa: PLR0913 - one parameter an option is how click hands them 
 ) -> int:
     """Judge a recording of a watch with the same engine, and print the same report.
 
-    FILE is what `leakscope watch PID --record FILE` wrote, or samples of `py-spy dump --json`, one a
-    line as {"t": Unix seconds, "threads": [...]}; gzipped or not.
+    FILE is what `leakscope watch PID --record FILE` wrote, or samples of `py-spy dump --json`, one
+    a line as {"t": Unix seconds, "threads": [...]}; gzipped or not.
     """
     from leakscope.commands.printing import write_report
 

@@ -44,7 +44,7 @@ from leakscope.commands.statuses import status_of
 @looking_options
 @view_options
 @writing_options
-def command(  # noqa: PLR0913 - one parameter an option is how click hands them over
+def command(
     pid: int | None,
     interval: float,
     duration: float | None,

@@ -141,7 +141,7 @@ def _read(folder: int, path: str) -> bytes:
 
 
 def _after_name(stat: bytes) -> list[bytes]:
-    """The fields of a stat file from the third, the state, on; the name before may hold anything."""
+    """The fields of a stat file from the state on; the name before it may hold anything."""
     return stat[stat.rindex(b")") + 2 :].split()
 
 

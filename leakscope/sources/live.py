@@ -186,8 +186,8 @@ class LiveSource:
     ) -> dict[int, int]:
         """By the order of births, where py-spy doesn't say (Python 3.8 to 3.10).
 
-        Threads that begin or end during the dump spoil the order; then the lists before and after it
-        differ, and the dump is made anew.
+        Threads that begin or end during the dump spoil the order; then the lists before and after
+        it differ, and the dump is made anew.
         """
         before = {tid: thread.start_ticks for tid, thread in facts.items()}
         after = kernel.births(self.pid)

@@ -18,7 +18,7 @@ _PARTS_OF_NUMBERS = tuple(bytes([byte]) for byte in b"0123456789.")
 
 
 def python_version(pid: int) -> str | None:
-    """The version, such as `3.11.7`; `3.11` where only that much can be told; None if not Python."""
+    """The version, such as `3.11.7`; `3.11` where no more can be told; None if not Python."""
     try:
         maps = Path(f"/proc/{pid}/maps").read_text(encoding="utf-8", errors="surrogateescape")
     except OSError:
@@ -56,8 +56,8 @@ def _version_in(path: str, minor: str) -> str | None:
 def _search(path: str, minor: str, _identity: tuple[int, int, int]) -> str | None:
     """The version that a binary was built as: the constant behind `platform.python_version()`.
 
-    It ends a string in the file; linkers merge it with a longer one that ends alike, so that nothing
-    can be asked of what stands before it.
+    It ends a string in the file; linkers merge it with a longer one that ends alike, so that
+    nothing can be asked of what stands before it.
     """
     # The literal comes first: then the search runs at the speed of memory.
     wanted = re.escape(minor).encode() + rb"\.\d{1,2}(?:(?:a|b|rc)\d+)?(?=\+?\0)"

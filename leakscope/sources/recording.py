@@ -1,4 +1,4 @@
-"""Recordings on disk: written as a watch goes on, read back as a source. The only reader and writer."""
+"""Recordings on disk: written as a watch goes on, read back as a source. Their only door."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import gzip
 import json
 import zlib
 from collections.abc import Iterator
-from typing import IO, Any, NamedTuple
+from pathlib import Path
+from typing import IO, Any, BinaryIO, NamedTuple, cast
 
 from leakscope.dumps import BadDump, DumpedThread, threads_of
 from leakscope.errors import UsageProblem
@@ -39,7 +40,7 @@ class Recorder:
         self._write(self._encoder.head(head))
 
     def record(self, look: Changes | Missed) -> None:
-        """Add a look. Raises UsageProblem when the disk is full; what was written before is good."""
+        """Add a look. Raises UsageProblem when the disk is full; what was written stays good."""
         self._write(self._encoder.look(look))
 
     def close(self, ended_by: str) -> None:
@@ -64,7 +65,7 @@ class Recorder:
 
 
 class Recording:
-    """A recording as a source of looks: leakscope's own, or samples of py-spy's JSON, one a line."""
+    """A recording as a source of looks: leakscope's own, or py-spy's JSON, a sample a line."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -117,10 +118,11 @@ class Recording:
         except OSError as error:
             raise UsageProblem(f"cannot read {self.path}: {error.strerror or error}") from None
 
-    def _opened(self) -> IO[bytes]:
-        file = open(self.path, "rb")
-        is_gzip = file.peek(2)[:2] == b"\x1f\x8b"
-        return gzip.open(file) if is_gzip else file  # type: ignore[return-value]
+    def _opened(self) -> BinaryIO:
+        with open(self.path, "rb") as file:
+            is_gzip = file.read(2) == b"\x1f\x8b"
+        opened = gzip.open(self.path) if is_gzip else Path(self.path).open("rb")
+        return cast(BinaryIO, opened)
 
 
 class _OfLines:
@@ -178,7 +180,10 @@ class _RawSamples:
         except (ValueError, RecursionError) as error:
             raise BadDump(f"not JSON: {error}") from None
         try:
-            return self._head(said) if "clk_tck" in said else self._sample(said)
+            if "clk_tck" not in said:
+                return self._sample(said)
+            self._head(said)
+            return None
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             if isinstance(error, BadDump):
                 raise

@@ -48,7 +48,7 @@ class Stop:
 
 @contextlib.contextmanager
 def stopped_by_signals(stop: Stop) -> Iterator[None]:
-    """SIGINT and SIGTERM end the watch normally; a second SIGINT ends the program with status 130."""
+    """SIGINT and SIGTERM end the watch normally; a second SIGINT the program, with status 130."""
 
     def handler(number: int, _frame: FrameType | None) -> None:
         if stop.signalled and number == signal.SIGINT:
