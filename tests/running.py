@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import selectors
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 PROGRAMS = Path(__file__).parent / "programs"
 ANSWER_TIMEOUT_S = 30.0
 END_TIMEOUT_S = 5.0
+WATCH_TIMEOUT_S = 90.0
 
 
 class TargetError(AssertionError):
@@ -129,3 +132,62 @@ def leakscope_cli(
         text=True,
         timeout=timeout,
     )
+
+
+class Watching:
+    """A `leakscope watch --json` that goes on, read line by line."""
+
+    def __init__(self, process: subprocess.Popen[str], errors: IO[bytes]) -> None:
+        self.process = process
+        self.lines: list[str] = []
+        self._errors = errors
+
+    def until(self, type_: str, number: int = 1) -> dict[str, Any]:
+        """Read on until that many documents of a type have come; return the last of them."""
+        for line in self._rest():
+            document: dict[str, Any] = json.loads(line)
+            number -= document["type"] == type_
+            if not number:
+                return document
+        raise AssertionError(f"it ended without {type_!r}: {self.lines}, {self.stderr()}")
+
+    def status(self) -> int:
+        """Read to the end, and return the exit status."""
+        for _ in self._rest():
+            pass
+        return self.process.wait()
+
+    def stderr(self) -> str:
+        """What it has written to stderr so far."""
+        size = os.fstat(self._errors.fileno()).st_size
+        return os.pread(self._errors.fileno(), size, 0).decode(errors="replace")
+
+    def _rest(self) -> Iterator[str]:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line)
+            yield line
+
+
+@contextlib.contextmanager
+def watching(pid: int, *args: str, env: Mapping[str, str] | None = None) -> Iterator[Watching]:
+    """Run `leakscope watch PID --json`; it is killed if it has not ended by itself in good time."""
+    command = [sys.executable, "-m", "leakscope", "watch", str(pid), "--json", *args]
+    with (
+        tempfile.TemporaryFile() as errors,
+        subprocess.Popen(
+            command,
+            env={**os.environ, **(env or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        ) as process,
+    ):
+        too_long = threading.Timer(WATCH_TIMEOUT_S, process.kill)
+        too_long.start()
+        try:
+            yield Watching(process, errors)
+        finally:
+            too_long.cancel()
+            process.kill()

@@ -6,7 +6,7 @@ import gzip
 import json
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
+from contextlib import contextmanager
 from typing import IO, Any, BinaryIO, NamedTuple, cast
 
 from leakscope.dumps import BadDump, DumpedThread, threads_of
@@ -118,11 +118,16 @@ class Recording:
         except OSError as error:
             raise UsageProblem(f"cannot read {self.path}: {error.strerror or error}") from None
 
-    def _opened(self) -> BinaryIO:
+    @contextmanager
+    def _opened(self) -> Iterator[BinaryIO]:
         with open(self.path, "rb") as file:
             is_gzip = file.read(2) == b"\x1f\x8b"
-        opened = gzip.open(self.path) if is_gzip else Path(self.path).open("rb")
-        return cast(BinaryIO, opened)
+            file.seek(0)
+            if is_gzip:
+                with gzip.GzipFile(fileobj=file) as unpacked:
+                    yield cast(BinaryIO, unpacked)
+            else:
+                yield file
 
 
 class _OfLines:
