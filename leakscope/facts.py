@@ -67,6 +67,7 @@ class GroupFacts:
     now_s: float
     looks: int
     counters_known: bool  # the kernel's scheduling counters were read
+    process_began_s: float | None  # when its oldest thread was born
 
     @property
     def watched_s(self) -> float:

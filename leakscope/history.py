@@ -85,6 +85,7 @@ class History:
         self.now_s = 0.0
         self.began_s = 0.0
         self.counters_known = False
+        self.process_began_s: float | None = None
         self.tracks: dict[ThreadKey, Track] = {}
         self._cells: dict[Level, dict[str, Cell]] = {level: {} for level in self.levels}
         self._touched: dict[str, Cell] = {}
@@ -119,6 +120,9 @@ class History:
         self.tracks[thread.key] = track
         if thread.runs is not None:
             self.counters_known = True
+        if thread.born_s is not None:
+            # The main thread is the oldest and lives as long as the process.
+            self.process_began_s = min(self.process_began_s or 0.0, thread.born_s)
         for level in self.levels:
             cell = self._enter(track, level)
             if first_look:
@@ -227,6 +231,7 @@ class History:
             now_s=self.now_s,
             looks=self.looks,
             counters_known=self.counters_known,
+            process_began_s=self.process_began_s,
         )
 
     def _stay(self, track: Track, cell: Cell) -> Stay:

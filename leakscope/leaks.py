@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import median
 
+from leakscope.births import TOGETHER_S, moments_of
 from leakscope.facts import GroupFacts, Stay
 from leakscope.model import Frame, Frames, ThreadKey
 from leakscope.stacks import Level, entry, group_id, site
@@ -19,7 +20,6 @@ from leakscope.verdicts import (
     Verdict,
     duration,
     likely_leaked,
-    moments_of,
 )
 
 
@@ -59,8 +59,6 @@ class Leak:
 # Two groups are of one thing when at least this share of the moments at which either grew is
 # shared: a thread more or less is a sample that fell between the starts.
 _SHARED_MOMENTS = 0.8
-# The threads of one object are started within this time of each other.
-_TOGETHER_S = 0.5
 
 
 def find_leaks(
@@ -147,8 +145,8 @@ def _with_family(
 def _tolerance_s(facts: GroupFacts) -> float:
     """How exactly births are known: to 10 ms by the kernel, else to the look that saw them."""
     if all(stay.born_s is not None for stay in facts.stays):
-        return _TOGETHER_S
-    return max(_TOGETHER_S, 0.6 * facts.interval_s)
+        return TOGETHER_S
+    return max(TOGETHER_S, 0.6 * facts.interval_s)
 
 
 def _is_family(ours: Sequence[float], theirs: Sequence[float], tolerance_s: float) -> bool:

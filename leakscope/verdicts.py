@@ -12,10 +12,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import pairwise
-from statistics import fmean, median, pstdev
+from statistics import median
 
+from leakscope.births import (
+    is_burst,
+    is_even,
+    longest_likely_gap_s,
+    moments_of,
+    rate_per_min,
+    without_bursts,
+)
 from leakscope.facts import GroupFacts, Left, Stay
-from leakscope.model import ThreadKey
+from leakscope.model import RunState, ThreadKey
 from leakscope.pools import (
     is_bounded_pool,
     is_connection_reader,
@@ -68,10 +76,13 @@ class Policy:
     visits_of_work: int = 3
     # Likelihood from which a thread counts as leaked rather than as one of the group's short-lived.
     min_likelihood: float = 0.75
-    # Births alone: more threads, and either ten minutes (no request takes that long) or births that
-    # reach back to the beginning of the process (then nothing of the kind ever ended).
+    # Births alone: more threads, and either ten minutes (no request takes that long) or, where
+    # there is but one look to say it by, births that reach back to the first quarter of the
+    # process's life (then nothing of the kind ever ended).
     min_births: int = 16
     births_span_s: float = 600.0
+    births_reach: float = 0.25
+    one_look: bool = False
     # Growth that is worth a word though it proves nothing: this many threads, and this share.
     growing_by: int = 5
     growing_share: float = 0.2
@@ -96,7 +107,7 @@ def judge(facts: GroupFacts, policy: Policy = DEFAULT_POLICY) -> Verdict:
     """The verdict of one group."""
     if not facts.size:
         return Verdict(_without_leak(facts, policy))
-    for rule in (_runaway, _rearmed, _held):
+    for rule in (_runaway, _rearmed, _held, _born):
         verdict = rule(facts, policy)
         if verdict:
             return verdict
@@ -123,7 +134,7 @@ def _held(facts: GroupFacts, policy: Policy) -> Verdict | None:
         return None
     if is_connection_reader(facts.frames):
         return None
-    rate = _rate_per_min(likely)
+    rate = rate_per_min([stay.began_s for stay in likely])
     parked = facts.counters_known and all(stay.ran_looks == 0 for stay in things)
     return Verdict(
         Trend.LEAKING,
@@ -246,23 +257,6 @@ def _reaching_back(likely: list[Stay], policy: Policy) -> list[Stay]:
     return [*reversed(kept), *watched]
 
 
-def _is_burst(arrivals: Sequence[float], now_s: float, policy: Policy) -> bool:
-    """Whether most came within a tenth of the time since the first."""
-    window_s = max((now_s - min(arrivals)) / 10, 0.5)
-    ordered = sorted(arrivals)
-    most = max(bisect_right(ordered, at + window_s) - i for i, at in enumerate(ordered))
-    return most > policy.max_burst_share * len(ordered)
-
-
-def moments_of(arrivals: Sequence[float]) -> list[float]:
-    """The distinct moments of arrivals: threads that come within half a second come together."""
-    moments: list[float] = []
-    for at in sorted(arrivals):
-        if not moments or at - moments[-1] > 0.5:
-            moments.append(at)
-    return moments
-
-
 def _is_enough(
     things: Sequence[Stay], arrivals: Sequence[float], facts: GroupFacts, policy: Policy
 ) -> bool:
@@ -280,29 +274,10 @@ def _is_enough(
 
 def _keeps_coming(arrivals: Sequence[float], facts: GroupFacts, policy: Policy) -> bool:
     """Whether arrivals are spread over the time, and went on until now."""
-    if _is_burst(arrivals, facts.now_s, policy):
+    if is_burst(arrivals, facts.now_s, policy.max_burst_share):
         return False
     normal_s = _normal_stay_s(facts.left, policy)
     return facts.now_s - normal_s - arrivals[-1] <= longest_likely_gap_s(moments_of(arrivals))
-
-
-def longest_likely_gap_s(moments: Sequence[float]) -> float:
-    """The longest pause after which growth may still be going on.
-
-    Three standard deviations above the mean gap, but at least two and a half gaps (few gaps tell
-    little about their spread) and at most four (what comes at random pauses longer once in 50).
-    """
-    gaps = [later - earlier for earlier, later in pairwise(moments)]
-    if not gaps:
-        return 0.0
-    mean_s = fmean(gaps)
-    return min(max(mean_s + 3 * pstdev(gaps), 2.5 * mean_s), 4 * mean_s)
-
-
-def _rate_per_min(leaked: Sequence[Stay]) -> float:
-    arrivals = sorted(stay.began_s for stay in leaked)
-    span_s = arrivals[-1] - arrivals[0]
-    return 60 * (len(arrivals) - 1) / span_s if span_s > 0 else 0.0
 
 
 def _evidence_of_held(
@@ -328,6 +303,80 @@ def _evidence_of_held(
     elif facts.counters_known:
         said.append("They wake up by a clock of their own (they poll), and none is given work.")
     return tuple(said)
+
+
+# --- threads that were born one by one, before anyone looked -----------------------------------
+
+# Waits that no client and no pool holds open: whoever should end them is inside the process. What
+# a thread waits for at a socket is up to its peer; of an unknown wait nothing can be said.
+_INSIDE = frozenset(
+    "barrier condition event future join lock semaphore subprocess timer".split()
+    + ["executor idle", "pool handler", "queue.get", "queue.join", "queue.put"]
+)
+
+
+def _born(facts: GroupFacts, policy: Policy) -> Verdict | None:
+    """What start times alone say, of growth that began before the watch."""
+    if facts.level is not Level.FUNCTION:
+        return None
+    held = [stay for stay in facts.stays if stay.born_s is not None]
+    held = [stay for stay in held if not is_in_use(stay, facts.interval_s, policy)]
+    single = set(without_bursts([stay.began_s for stay in held]))
+    held = [stay for stay in held if stay.began_s in single]
+    if len(held) < policy.min_held:
+        return None
+    things = _things(held, facts)
+    births = [stay.began_s for stay in things]
+    moments = moments_of(births)
+    if len(births) < policy.min_held or len(moments) < policy.min_moments:
+        return None
+    last_s, span_s = max(births), max(births) - min(births)
+    if span_s < policy.min_span_s or not is_even(births, last_s):
+        return None
+    rate = rate_per_min([stay.began_s for stay in held])
+    told = (
+        f"{len(held)} threads, started one by one over {duration(span_s)}, {rate:.1f} a minute, "
+        "none in a burst."
+    )
+    age_s = facts.now_s - last_s
+    if age_s > longest_likely_gap_s(moments):
+        stopped = f"Grew until {duration(age_s)} ago: no thread of this stack is younger."
+        return Verdict(Trend.STEADY, (told, stopped))
+    proven = (
+        len(births) >= policy.min_births
+        and _reaches_back(min(births), span_s, facts, policy)
+        and _common_wait(held) in _INSIDE
+        and not is_connection_reader(facts.frames)
+        and not is_bounded_pool(facts.frames)
+    )
+    if not proven:
+        return Verdict(Trend.GROWING, (told, _what_would_settle_it(facts, policy)))
+    leaked = tuple(stay.key for stay in held)
+    return Verdict(Trend.LEAKING, (told,), leaked, tuple(births), rate, "births")
+
+
+def _reaches_back(first_s: float, span_s: float, facts: GroupFacts, policy: Policy) -> bool:
+    """Whether births go back far enough that nothing else than a leak explains them."""
+    if span_s >= policy.births_span_s:
+        return True
+    if facts.process_began_s is None or not policy.one_look:
+        return False
+    life_s = facts.now_s - facts.process_began_s
+    return first_s - facts.process_began_s <= policy.births_reach * life_s
+
+
+def _common_wait(stays: Sequence[Stay]) -> str | None:
+    waits = [stay.wait for stay in stays if stay.state is not RunState.RUNNING]
+    return max(set(waits), key=waits.count) if waits else None
+
+
+def _what_would_settle_it(facts: GroupFacts, policy: Policy) -> str:
+    if is_connection_reader(facts.frames) or (_common_wait(facts.stays) or "").startswith("socket"):
+        return "Whoever is at the other end of the connection may hold them open, by right."
+    if is_bounded_pool(facts.frames) or is_executor_worker(facts.frames):
+        return "It may be a pool that is filling up: it is a leak if it grows past its size."
+    needed_s = max(policy.min_watched_s - facts.watched_s, 10.0)
+    return f"Watching for {duration(needed_s)} more would tell whether they stay unused."
 
 
 # --- threads that replace themselves --------------------------------------------------------------
@@ -405,7 +454,7 @@ def _runaway(facts: GroupFacts, policy: Policy) -> Verdict | None:
         arrivals, replace(facts, left=()), policy
     ):
         return None
-    rate = _rate_per_min(busy)
+    rate = rate_per_min(arrivals)
     return Verdict(
         Trend.RUNAWAY,
         (

@@ -149,7 +149,8 @@ class Watching:
             number -= document["type"] == type_
             if not number:
                 return document
-        raise AssertionError(f"it ended without {type_!r}: {self.lines}, {self.stderr()}")
+        end = "".join(line[:300] + "\n" for line in self.lines[-5:]) + self.stderr()
+        raise AssertionError(f"it ended without {number} more of {type_!r}:\n{end}")
 
     def status(self) -> int:
         """Read to the end, and return the exit status."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from leakscope.changes import Differ
 from leakscope.engine import Engine, View
@@ -14,6 +14,7 @@ from leakscope.sources.process_list import target
 from leakscope.sources.recording import Recorder
 from leakscope.sources.stopping import Stop, stopped_by_signals
 from leakscope.tape import Head
+from leakscope.verdicts import DEFAULT_POLICY
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ def look_once(pid: int, view: View, *, blocking: bool) -> Report:
     """One sample of a process. Raises LeakscopeError when it cannot be had."""
     stop = Stop(pid)
     source = LiveSource(pid, Schedule(count=1), stop, blocking=blocking)
-    engine = Engine(view)
+    engine = Engine(view, replace(DEFAULT_POLICY, one_look=True))
     for sample in source.samples():
         engine.observe(sample)
     stop.close()

@@ -1,0 +1,147 @@
+"""What users type: durations, process ids, patterns."""
+
+from __future__ import annotations
+
+import re
+
+import click
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from leakscope.commands.options import Duration, Pattern, Pid, option, seconds_of, view_of
+from leakscope.stacks import Level
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("500ms", 0.5),
+        ("30s", 30),
+        ("5m", 300),
+        ("2h", 7200),
+        ("1d", 86400),
+        ("1h30m", 5400),
+        ("1m30s", 90),
+        ("1d2h3m4s5ms", 93784.005),
+        ("30", 30),
+        ("0.25", 0.25),
+        (".5s", 0.5),
+        ("1.s", 1),
+        ("1.5m", 90),
+        ("30S", 30),
+        (" 30s ", 30),
+        ("5 m", 300),
+        ("0", 0),
+    ],
+)
+def test_durations(text, seconds):
+    assert seconds_of(text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", " ", "s", "m30", "30x", "30sec", "-5", "-5s", "+5s", "1,5s", "1e3", "nan", "inf",
+     "5m30", "30 5", "5m and 30s", "1..5s", "0x10", "30s;"],
+)  # fmt: skip
+def test_what_is_no_duration(text):
+    assert seconds_of(text) is None
+
+
+UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+@given(st.integers(0, 10**6), st.sampled_from(sorted(UNITS)))
+def test_a_number_and_its_unit(number, unit):
+    assert seconds_of(f"{number}{unit}") == pytest.approx(number * UNITS[unit])
+
+
+@given(st.integers(0, 30 * 86400))
+def test_a_duration_that_is_written_out_reads_back(seconds):
+    minutes, s = divmod(seconds, 60)
+    hours, m = divmod(minutes, 60)
+    days, h = divmod(hours, 24)
+    assert seconds_of(f"{days}d{h}h{m}m{s}s") == seconds
+
+
+@given(st.floats(0, 10**9))
+def test_a_bare_number_is_seconds(seconds):
+    assert seconds_of(f"{seconds:.9f}") == pytest.approx(seconds, abs=1e-8)
+
+
+@given(st.text())
+def test_any_text_is_a_duration_or_none(text):
+    seconds = seconds_of(text)
+    assert seconds is None or seconds >= 0
+
+
+@pytest.mark.parametrize("value", ["1s", 1, 1.0])
+def test_an_option_takes_a_duration(value):
+    assert Duration().convert(value, None, None) == 1.0
+
+
+@pytest.mark.parametrize(
+    "value", ["0", "0s", "0ms", "-1s", "soon", "9" * 400, 0, -1, float("inf"), float("nan")]
+)
+def test_an_option_refuses_what_is_no_span_of_time(value):
+    with pytest.raises(click.BadParameter, match="is not a duration such as 500ms, 30s, 5m or 2h"):
+        Duration().convert(value, None, None)
+
+
+@pytest.mark.parametrize(("value", "pid"), [("1", 1), ("4194304", 4194304), (7, 7)])
+def test_process_ids(value, pid):
+    assert Pid().convert(value, None, None) == pid
+
+
+@pytest.mark.parametrize(
+    "value", ["0", "-1", "", "x", "1.5", "0x10", "2147483648", "9" * 30, "9" * 5000]
+)
+def test_what_is_no_process_id(value):
+    with pytest.raises(click.BadParameter, match="is not a process id"):
+        Pid().convert(value, None, None)
+
+
+def test_patterns():
+    assert Pattern().convert(r"^run_\d+$", None, None) == re.compile(r"^run_\d+$")
+
+
+@pytest.mark.parametrize("value", ["(", "[", "*", "(?P<n>a)(?P<n>b)"])
+def test_what_is_no_pattern(value):
+    with pytest.raises(click.BadParameter, match="is not a regular expression"):
+        Pattern().convert(value, None, None)
+
+
+@pytest.mark.parametrize("level", Level)
+def test_view(level):
+    ignore = (re.compile("x"),)
+    view = view_of(level.value, ignore)
+    assert (view.level, view.ignore) == (level, ignore)
+
+
+@click.command()
+@option("-i", "--poll-interval", type=Duration(), default=1.0)
+@option("--colour/--no-colour", default=True)
+def example(poll_interval: float, colour: bool) -> None:
+    """Say what was given."""
+    click.echo(f"{poll_interval} {colour}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "said"),
+    [
+        ([], {}, "1.0 True"),
+        ([], {"LEAKSCOPE_POLL_INTERVAL": "500ms"}, "0.5 True"),
+        (["-i", "2s"], {"LEAKSCOPE_POLL_INTERVAL": "500ms"}, "2.0 True"),
+        ([], {"LEAKSCOPE_COLOUR": "0"}, "1.0 False"),
+    ],
+)
+def test_every_option_has_a_variable_of_its_own(arguments, environment, said):
+    result = CliRunner().invoke(example, arguments, env=environment)
+    assert result.output.strip() == said
+
+
+def test_a_variable_that_cannot_be_used_is_a_usage_problem():
+    result = CliRunner().invoke(example, [], env={"LEAKSCOPE_POLL_INTERVAL": "soon"})
+    assert result.exit_code == 2
+    assert "is not a duration" in result.output
