@@ -1,8 +1,8 @@
 """What the start times of living threads say: a group's growth from before anyone looked.
 
-Births are strong evidence and no proof. Ages spread evenly back to the start of the process: nothing
-ever left. All born in one burst: a pool. Ages thinning out: healthy turnover, since the dead leave no
-trace. A server with a long-lived thread for each connection looks the same as a leak.
+Births are strong evidence and no proof. Ages spread evenly back to the start of the process:
+nothing ever left. All born in one burst: a pool. Ages thinning out: healthy turnover, since the dead
+leave no trace. A server with a long-lived thread for each connection looks the same as a leak.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ def is_burst(births: Sequence[float], now_s: float, share: float = 0.5) -> bool:
 def without_bursts(births: Sequence[float]) -> list[float]:
     """The births that came singly, or as few at once as is usual here.
 
-    A pool that was started at once beside a leak in the same stack is not of the leak. Usual is what
-    the middle birth has around it.
+    A pool that was started at once beside a leak in the same stack is not of the leak. Usual is
+    what the middle birth has around it.
     """
     ordered = sorted(births)
     around = [

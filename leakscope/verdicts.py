@@ -310,8 +310,10 @@ def _evidence_of_held(
 # Waits that no client and no pool holds open: whoever should end them is inside the process. What
 # a thread waits for at a socket is up to its peer; of an unknown wait nothing can be said.
 _INSIDE = frozenset(
-    "barrier condition event future join lock semaphore subprocess timer".split()
-    + ["executor idle", "pool handler", "queue.get", "queue.join", "queue.put"]
+    {
+        *("queue.get", "queue.put", "queue.join", "lock", "condition", "event", "semaphore"),
+        *("barrier", "future", "join", "subprocess", "timer", "executor idle", "pool handler"),
+    }
 )
 
 
