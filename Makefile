@@ -9,7 +9,7 @@ PYTEST := LEAKSCOPE_TEST_PYTHONS="$(TEST_PYTHONS)$${LEAKSCOPE_TEST_PYTHONS:+$(CO
 	$(RUN) -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint format types acceptance pythons clean
+.PHONY: help venv demo test lint format types acceptance pythons pictures readme clean
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## */\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -54,6 +54,12 @@ acceptance: $(STAMP)  ## Run all tests, the slow ones too
 
 pythons:  ## Bring Python 3.14 and 3.15 into .pythons, for the tests to attach to (Debian)
 	.ci/install-pythons .pythons
+
+pictures: $(STAMP)  ## Draw the README's picture from a real watch
+	$(RUN) -m tests.pictures .pictures/watch.svg
+
+readme: $(STAMP)  ## Write the help texts in the README anew
+	$(RUN) -m tests.readme_blocks
 
 clean:  ## Remove all that was made here but .pythons
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov

@@ -1,8 +1,8 @@
 """What the start times of living threads say: a group's growth from before anyone looked.
 
 Births are strong evidence and no proof. Ages spread evenly back to the start of the process:
-nothing ever left. All born in one burst: a pool. Ages thinning out: healthy turnover, since the dead
-leave no trace. A server with a long-lived thread for each connection looks the same as a leak.
+nothing ever left. All born in one burst: a pool. Ages thinning out: healthy turnover, since the
+dead leave no trace. A server with a long-lived thread for each connection looks the same as a leak.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ COMMANDS = {
     "watch": "Follow the threads of a process and say which stacks leak.",
     "dump": "Look once: all threads, grouped by stack, biggest group first.",
     "replay": "Judge a recording as if it happened now.",
+    "diff": "Compare two saved looks: what is new, gone, grown, shrunk.",
     "ps": "List the Python processes that you can look at.",
     "schema": "Print the JSON Schema of the reports.",
 }

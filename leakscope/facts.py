@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from leakscope.model import Frames, RunState, ThreadKey
+from leakscope.model import Frames, Parking, RunState, ThreadKey
 from leakscope.stacks import Level
 
 
@@ -44,6 +44,7 @@ class Stay:
     waiting_share: float  # of all looks at it, how many found it in a wait that its frames name
     cpu_ticks: int
     wait: str | None
+    parking: Parking
     frames: Frames
 
 

@@ -255,6 +255,7 @@ class History:
             waiting_share=track.looks_waiting / track.looks if track.looks else 0.0,
             cpu_ticks=track.cpu_ticks,
             wait=wait_of(sample, ran_now=ran_now),
+            parking=sample.parking,
             frames=sample.frames,
         )
 

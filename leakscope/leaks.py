@@ -11,6 +11,7 @@ from statistics import median
 from leakscope.births import TOGETHER_S, moments_of
 from leakscope.facts import GroupFacts, Stay
 from leakscope.model import Frame, Frames, ThreadKey
+from leakscope.spans import duration
 from leakscope.stacks import Level, entry, group_id, site
 from leakscope.verdicts import (
     DEFAULT_POLICY,
@@ -18,7 +19,6 @@ from leakscope.verdicts import (
     Policy,
     Trend,
     Verdict,
-    duration,
     likely_leaked,
 )
 

@@ -48,8 +48,13 @@ class RunState(StrEnum):
 class Parking(NamedTuple):
     """Where in the kernel a thread sleeps: facts of /proc, None where they could not be read."""
 
-    syscall: int | None = None
+    syscall: int | None = None  # number on x86-64
     wchan: str | None = None  # the kernel function that it sleeps in, such as futex_do_wait
+    deadline: bool | None = None  # it will wake up by itself; False: it waits for ever
+    futex: int | None = None  # address of the lock, in the target's memory
+    child: int | None = None  # PID of the process that it waits for
+    peer: str | None = None  # address and port at the other end of the socket that it reads
+    accepted: bool | None = None  # the peer made the connection: it is a client of this process
 
 
 NOT_KNOWN = Parking()

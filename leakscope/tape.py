@@ -35,8 +35,9 @@ MARK = "leakscope_recording"
 #   os, nat  OS threads, native threads
 #   S        stacks that come for the first time: [number, [[function, file, line], ...]]
 #   b        threads that began: [number, [pid, tid, start, handle], name, stack, state, born,
-#            syscall, wchan, runs, cpu]
-#   c        threads that changed: [number, name, stack, state, syscall, wchan]
+#            parking, runs, cpu]
+#   c        threads that changed: [number, name, stack, state, parking]; parking is [syscall,
+#            wchan, deadline, futex, child, peer, accepted], what is unknown at its end left out
 #   x        threads that ended: numbers
 #   r        threads that ran: [number, runs, cpu ticks]
 #   missed   why there is no sample
@@ -87,7 +88,7 @@ class Encoder:
 
     def look(self, look: Changes | Missed) -> str:
         """A sample, or a gap."""
-        said: dict[str, Any] = {"t": round(look.taken_at, 3), "e": look.elapsed_s}
+        said: dict[str, Any] = {"t": round(look.taken_at, 6), "e": look.elapsed_s}
         if look.tries != 1:
             said["n"] = look.tries
         if isinstance(look, Missed):
@@ -125,7 +126,7 @@ class Encoder:
             self._stack(thread.frames, new),
             _STATES.index(thread.state),
             thread.born_s,
-            *thread.parking,
+            _parking_said(thread.parking),
             thread.runs,
             thread.cpu_ticks,
         ]
@@ -133,7 +134,8 @@ class Encoder:
     def _changed(self, thread: ThreadSample, new: list[Any]) -> list[Any]:
         stack = self._stack(thread.frames, new)
         state = _STATES.index(thread.state)
-        return [self._threads[thread.key], thread.name, stack, state, *thread.parking]
+        parking = _parking_said(thread.parking)
+        return [self._threads[thread.key], thread.name, stack, state, parking]
 
 
 class Decoder:
@@ -203,8 +205,7 @@ class Decoder:
         stack: int,
         state: int,
         born_s: float | None,
-        syscall: int | None,
-        wchan: str | None,
+        parking: list[Any],
         runs: int | None,
         cpu_ticks: int | None,
     ) -> ThreadSample:
@@ -217,7 +218,7 @@ class Decoder:
             self._stacks[stack],
             _STATES[state],
             None if born_s is None else _number(born_s),
-            Parking(_whole(syscall), _text(wchan)),
+            _parking(*parking),
             _whole(runs),
             _whole(cpu_ticks),
         )
@@ -230,8 +231,7 @@ class Decoder:
         name: str | None,
         stack: int,
         state: int,
-        syscall: int | None,
-        wchan: str | None,
+        parking: list[Any],
     ) -> ThreadSample:
         before = self._threads[number]
         thread = ThreadSample(
@@ -240,7 +240,7 @@ class Decoder:
             self._stacks[stack],
             _STATES[state],
             before.born_s,
-            Parking(_whole(syscall), _text(wchan)),
+            _parking(*parking),
             before.runs,
             before.cpu_ticks,
         )
@@ -267,6 +267,33 @@ def _head(said: dict[str, Any]) -> Head:
 
 def _frame(function: Any, filename: Any, line: Any) -> Frame:
     return Frame(str(function), str(filename), int(line))
+
+
+def _parking_said(parking: Parking) -> list[Any]:
+    said = list(parking)
+    while said and said[-1] is None:
+        said.pop()
+    return said
+
+
+def _parking(
+    syscall: Any = None,
+    wchan: Any = None,
+    deadline: Any = None,
+    futex: Any = None,
+    child: Any = None,
+    peer: Any = None,
+    accepted: Any = None,
+) -> Parking:
+    return Parking(
+        _whole(syscall),
+        _text(wchan),
+        None if deadline is None else bool(deadline),
+        _whole(futex),
+        _whole(child),
+        _text(peer),
+        None if accepted is None else bool(accepted),
+    )
 
 
 def _text(value: Any) -> str | None:

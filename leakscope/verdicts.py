@@ -24,6 +24,7 @@ from leakscope.births import (
 )
 from leakscope.facts import GroupFacts, Left, Stay
 from leakscope.model import RunState, ThreadKey
+from leakscope.parked import is_held_by_clients
 from leakscope.pools import (
     is_bounded_pool,
     is_connection_reader,
@@ -31,6 +32,7 @@ from leakscope.pools import (
     is_idle_executor,
     newcomers,
 )
+from leakscope.spans import duration
 from leakscope.stacks import Level
 
 
@@ -132,7 +134,7 @@ def _held(facts: GroupFacts, policy: Policy) -> Verdict | None:
         return None
     if not _keeps_coming(arrivals, facts, policy):
         return None
-    if is_connection_reader(facts.frames):
+    if is_connection_reader(facts.frames) or is_held_by_clients(likely):
         return None
     rate = rate_per_min([stay.began_s for stay in likely])
     parked = facts.counters_known and all(stay.ran_looks == 0 for stay in things)
@@ -349,6 +351,7 @@ def _born(facts: GroupFacts, policy: Policy) -> Verdict | None:
         and _reaches_back(min(births), span_s, facts, policy)
         and _common_wait(held) in _INSIDE
         and not is_connection_reader(facts.frames)
+        and not is_held_by_clients(held)
         and not is_bounded_pool(facts.frames)
     )
     if not proven:
@@ -511,18 +514,3 @@ def _growth_so_far(facts: GroupFacts) -> tuple[str, ...]:
         f"{facts.first} threads at first, {facts.size} now: {facts.arrived} came, "
         f"{facts.departed} left, over {duration(facts.watched_s)}.",
     )
-
-
-def duration(seconds: float) -> str:
-    """A span of time for people: `4.2 s`, `12 min`, `6 h 10 min`."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    if minutes < 120:
-        return f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 48:
-        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
-    return f"{hours // 24} d {hours % 24} h"

@@ -176,5 +176,6 @@ def wait_by_frames(frames: Frames) -> str | None:
 
 def wait_by_kernel(parking: Parking) -> str | None:
     """What the kernel says that a sleeping thread waits for; None where it doesn't say."""
-    by_wchan = BY_WCHAN.get(parking.wchan or "")
+    # Compilers add to a function's name: poll_schedule_timeout.constprop.0.
+    by_wchan = BY_WCHAN.get((parking.wchan or "").partition(".")[0])
     return by_wchan or BY_SYSCALL.get(parking.syscall if parking.syscall is not None else -1)

@@ -13,6 +13,7 @@ from importlib import resources
 from typing import Any
 
 from leakscope import __version__
+from leakscope.diffing import Change, Diff
 from leakscope.facts import Stay
 from leakscope.leaks import Leak
 from leakscope.model import Frame, Missed, Target
@@ -169,6 +170,21 @@ def processes_document(processes: Iterable[ProcessFacts]) -> Document:
     )
 
 
+def diff_document(diff: Diff, *, min_growth: int) -> Document:
+    """What has changed between two looks; `min_growth` is what it takes to be called grown."""
+    return _headed(
+        "diff",
+        leakscope=__version__,
+        level=diff.level.value,
+        before={"file": diff.before, "threads": diff.threads_before},
+        after={"file": diff.after, "threads": diff.threads_after},
+        min_growth=min_growth,
+        has_grown=diff.has_grown(min_growth),
+        notes=list(diff.notes),
+        changes=[_change(change) for change in diff.changes],
+    )
+
+
 def _headed(type_: str, **fields: Any) -> Document:
     """The type stands first, so that a reader of lines can tell them apart by their beginning."""
     return {"type": type_, "schema_version": SCHEMA_VERSION, **fields}
@@ -237,6 +253,19 @@ def _group_rate(group: Group, observed_s: float) -> float | None:
     if observed_s > 0:
         return _rate(60 * (group.size - group.first) / observed_s)
     return None
+
+
+def _change(change: Change) -> Document:
+    return {
+        "id": change.id,
+        "kind": change.kind.value,
+        "before": change.before,
+        "after": change.after,
+        "growth": change.growth,
+        "wait": change.wait,
+        "site": _frame_or_null(change.site),
+        "frames": [_frame(frame) for frame in change.frames],
+    }
 
 
 def _thread(stay: Stay, now_s: float) -> Document:

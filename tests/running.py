@@ -141,6 +141,7 @@ class Watching:
         self.process = process
         self.lines: list[str] = []
         self._errors = errors
+        self._said = ""
 
     def until(self, type_: str, number: int = 1) -> dict[str, Any]:
         """Read on until that many documents of a type have come; return the last of them."""
@@ -159,9 +160,11 @@ class Watching:
         return self.process.wait()
 
     def stderr(self) -> str:
-        """What it has written to stderr so far."""
-        size = os.fstat(self._errors.fileno()).st_size
-        return os.pread(self._errors.fileno(), size, 0).decode(errors="replace")
+        """What it has written to stderr so far, or had when it ended."""
+        if not self._errors.closed:
+            size = os.fstat(self._errors.fileno()).st_size
+            self._said = os.pread(self._errors.fileno(), size, 0).decode(errors="replace")
+        return self._said
 
     def _rest(self) -> Iterator[str]:
         assert self.process.stdout is not None
@@ -187,8 +190,11 @@ def watching(pid: int, *args: str, env: Mapping[str, str] | None = None) -> Iter
     ):
         too_long = threading.Timer(WATCH_TIMEOUT_S, process.kill)
         too_long.start()
+        watch = Watching(process, errors)
         try:
-            yield Watching(process, errors)
+            yield watch
         finally:
             too_long.cancel()
             process.kill()
+            process.wait()
+            watch.stderr()  # kept for after the end

@@ -31,8 +31,9 @@ from leakscope.renderers.text import (
     verdict_words,
 )
 from leakscope.report import Group, Overall, Report
+from leakscope.spans import duration
 from leakscope.stacks import is_own_code, is_stdlib
-from leakscope.verdicts import Trend, duration
+from leakscope.verdicts import Trend
 
 # All styles there are, by a word or by the value of a Trend or an Overall. Only colours that can be
 # read on a light ground and on a dark one, so neither yellow nor white; "dim" and "bold" where no

@@ -10,8 +10,9 @@ from leakscope.model import Frame, Frames, RunState, Target
 from leakscope.printable import cell_width, clipped, printable, short_path
 from leakscope.processes import ProcessFacts
 from leakscope.report import EndedBy, Group, Overall, Report
+from leakscope.spans import duration
 from leakscope.stacks import real_frames
-from leakscope.verdicts import LEAKS, Trend, duration
+from leakscope.verdicts import LEAKS, Trend
 
 TOP_GROUPS = 15
 TOP_IDS = 10
@@ -43,7 +44,7 @@ def dump_lines(report: Report) -> Iterator[str]:
     for group in sorted(shown, key=lambda group: (-group.size, group.id)):
         yield ""
         yield _dump_header(group)
-        yield from _stack_lines(group.frames)
+        yield from stack_lines(group.frames)
     if report.not_seen:
         yield ""
         yield from _not_seen_lines(report)
@@ -59,7 +60,7 @@ def _dump_header(group: Group) -> str:
     return f"{group.size} @ {group.id}  [{doing_of(group)}]  {place(group.site)}{word}"
 
 
-def _stack_lines(frames: Frames) -> Iterator[str]:
+def stack_lines(frames: Frames) -> Iterator[str]:
     """The frames, innermost first; functions in a column."""
     rows = [(printable(frame.function), _location(frame)) for frame in real_frames(frames)]
     if not rows:
@@ -141,7 +142,7 @@ def _leak_lines(number: int, leak: Leak, report: Report) -> Iterator[str]:
         yield f"  at          {_location(leak.site)} {printable(leak.site.function)}"
     if leak.entry:
         yield f"  started in  {_location(leak.entry)} {printable(leak.entry.function)}"
-    for line in _stack_lines(leak.frames):
+    for line in stack_lines(leak.frames):
         yield f"  {line}"
     yield f"  {'groups' if len(leak.groups) > 1 else 'group '}      {_some(leak.groups, TOP_IDS)}"
     names = [printable(name) for name in _names(leak, report)]

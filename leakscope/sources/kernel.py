@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import re
 import sys
 import time
@@ -15,6 +16,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 ON_LINUX = sys.platform == "linux"
+# The numbers of system calls are an architecture's own; of others leakscope reads wchan only.
+_NUMBERS_KNOWN = platform.machine() == "x86_64"
+
+_FUTEX, _WAIT4, _WAITID = 202, 61, 247
+_SLEEPS = (35, 230)  # nanosleep, clock_nanosleep
+_READS = (0, 45, 47)  # read, recvfrom, recvmsg
+_TIMEOUT_IN_MS = {7: 2, 232: 3, 281: 3}  # poll, epoll_wait, epoll_pwait; -1 waits for ever
+_TIMEOUT_BY_POINTER = {23: 4, 270: 4, 271: 2}  # select, pselect6, ppoll; none waits for ever
 
 
 class KernelThread(NamedTuple):
@@ -25,8 +34,18 @@ class KernelThread(NamedTuple):
     state: str  # R, S, D, T, t, Z
     cpu_ticks: int
     runs: int | None  # times that it was put on a CPU
-    syscall: int | None  # number of the call that it is in; None while it runs and where unknown
+    call: Call | None  # None while it runs, and where unknown
     wchan: str | None
+
+
+class Call(NamedTuple):
+    """The system call that a thread is in, on x86-64."""
+
+    number: int
+    deadline: bool | None = None
+    futex: int | None = None
+    child: int | None = None
+    descriptor: int | None = None  # of what it reads from
 
 
 class ProcessState(NamedTuple):
@@ -125,7 +144,7 @@ def _thread(folder: int, name: str) -> KernelThread | None:
             fields[0].decode(),
             int(fields[11]) + int(fields[12]),
             _runs(folder, name),
-            _syscall(folder, name),
+            _call(folder, name) if _NUMBERS_KNOWN else None,
             _wchan(folder, name),
         )
     except (OSError, IndexError, ValueError):
@@ -151,11 +170,37 @@ def _runs(folder: int, name: str) -> int | None:
     return None
 
 
-def _syscall(folder: int, name: str) -> int | None:
+def _call(folder: int, name: str) -> Call | None:
     with contextlib.suppress(OSError, IndexError, ValueError):
-        number = int(_read(folder, f"{name}/syscall").split()[0])  # or the word "running"
-        return number if number >= 0 else None
+        return parse_call(_read(folder, f"{name}/syscall").split())
     return None
+
+
+def parse_call(fields: list[bytes]) -> Call | None:
+    """The call that /proc/PID/task/TID/syscall tells of: its number, then six arguments in hex.
+
+    Raises ValueError for the word `running`. The arguments are as in the calls' manual pages.
+    """
+    number = int(fields[0])
+    if number < 0:
+        return None  # asleep, but in no call: a page fault, say
+    arguments = [int(field, 16) for field in fields[1:7]]
+    if number == _FUTEX:
+        return Call(number, deadline=arguments[3] != 0, futex=arguments[0])
+    if number in _TIMEOUT_IN_MS:
+        return Call(number, deadline=arguments[_TIMEOUT_IN_MS[number]] & 0xFFFFFFFF != 0xFFFFFFFF)
+    if number in _TIMEOUT_BY_POINTER:
+        return Call(number, deadline=arguments[_TIMEOUT_BY_POINTER[number]] != 0)
+    if number in _SLEEPS:
+        return Call(number, deadline=True)
+    if number == _WAIT4:
+        child = arguments[0] & 0xFFFFFFFF
+        return Call(number, deadline=False, child=child if 0 < child < 0x7FFFFFFF else None)
+    if number == _WAITID:
+        by_pid = arguments[0] == 1
+        return Call(number, deadline=False, child=arguments[1] if by_pid else None)
+    # A socket can have a timeout of its own in the kernel (SO_RCVTIMEO), which doesn't show.
+    return Call(number, descriptor=arguments[0] if number in _READS else None)
 
 
 def _wchan(folder: int, name: str) -> str | None:

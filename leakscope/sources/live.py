@@ -23,6 +23,7 @@ from leakscope.report import EndedBy
 from leakscope.sources import kernel
 from leakscope.sources.kernel import KernelThread
 from leakscope.sources.pyspy import PySpy
+from leakscope.sources.sockets import Sockets
 from leakscope.sources.stopping import Clock, Stop
 
 _log = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ class LiveSource:
         self._blocking = blocking
         self._pyspy = PySpy(pid, blocking=blocking)
         self._identities = Identities()
+        self._sockets = Sockets(pid)
         self._perturbed: dict[tuple[int, int], int] = {}
         self._ticks_per_s = kernel.ticks_per_s()
         self._boot_s = kernel.boot_elapsed_s(self.clock.elapsed_s())
@@ -225,9 +227,26 @@ class LiveSource:
             dumped.frames,
             RunState.RUNNING if running else RunState.BLOCKED,
             known.start_ticks / self._ticks_per_s - self._boot_s,
-            Parking(known.syscall, known.wchan),
+            self._parking(known),
             runs,
             known.cpu_ticks,
+        )
+
+    def _parking(self, known: KernelThread) -> Parking:
+        call = known.call
+        if call is None:
+            return Parking(None, known.wchan)
+        connection = None
+        if call.descriptor is not None:
+            connection = self._sockets.connection(call.descriptor)
+        return Parking(
+            call.number,
+            known.wchan,
+            call.deadline,
+            call.futex,
+            call.child,
+            connection.peer if connection else None,
+            connection.accepted if connection else None,
         )
 
     def _without_kernel(self, dumped: DumpedThread, tid: int | None) -> ThreadSample:

@@ -65,10 +65,14 @@ class Recorder:
 
 
 class Recording:
-    """A recording as a source of looks: leakscope's own, or py-spy's JSON, a sample a line."""
+    """A recording as a source of looks: leakscope's own, or py-spy's JSON, a sample a line.
 
-    def __init__(self, path: str) -> None:
+    `file` is one that is open already, `path` then only its name.
+    """
+
+    def __init__(self, path: str, file: BinaryIO | None = None) -> None:
         self.path = path
+        self._file = file
         self.head: Head | None = None
         self.ended_by: str | None = None
         self.cut_off: str | None = None  # what was wrong with the rest, where there is a loss
@@ -120,14 +124,24 @@ class Recording:
 
     @contextmanager
     def _opened(self) -> Iterator[BinaryIO]:
-        with open(self.path, "rb") as file:
-            is_gzip = file.read(2) == b"\x1f\x8b"
-            file.seek(0)
-            if is_gzip:
-                with gzip.GzipFile(fileobj=file) as unpacked:
-                    yield cast(BinaryIO, unpacked)
-            else:
-                yield file
+        if self._file is not None:
+            with unpacked(self._file) as plain:
+                yield plain
+            return
+        with open(self.path, "rb") as file, unpacked(file) as plain:
+            yield plain
+
+
+@contextmanager
+def unpacked(file: BinaryIO) -> Iterator[BinaryIO]:
+    """What a file holds, gzipped or not; it must be one that can go back to its beginning."""
+    is_gzip = file.read(2) == b"\x1f\x8b"
+    file.seek(0)
+    if is_gzip:
+        with gzip.GzipFile(fileobj=file) as plain:
+            yield cast(BinaryIO, plain)
+    else:
+        yield file
 
 
 class _OfLines:
@@ -189,7 +203,7 @@ class _RawSamples:
                 return self._sample(said)
             self._head(said)
             return None
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
             if isinstance(error, BadDump):
                 raise
             raise BadDump(f"not a sample: {error!r}") from None

@@ -298,7 +298,7 @@ def test_the_shell_completes_pids(service, command):
             }
         )
         assert (run.returncode, run.stderr) == (0, "")
-        return run.stdout.splitlines()
+        return run.stdout.split()
 
     pid = str(service.pid)
     assert f"plain,{pid}" in completed("")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leakscope.changes import Differ
-from leakscope.model import Changes, Frame, Parking, Ran, RunState, Snapshot, ThreadSample
+from leakscope.model import Changes, Frame, Parking, Ran, RunState, Snapshot, ThreadKey, ThreadSample
 from tests.samples import (
     BOOTSTRAP,
     MAIN,
@@ -190,7 +190,7 @@ LOOKS = st.lists(st.dictionaries(st.integers(1, 6), st.sampled_from(STACKS)), ma
 @given(LOOKS)
 def test_changes_add_up_to_the_threads_that_are_there(looks):
     differ = Differ()
-    there = set()
+    there: set[ThreadKey] = set()
     for at, look in enumerate(looks):
         threads = (thread(number, frames) for number, frames in look.items())
         changes = differ.changes(snapshot(*threads, at=at))

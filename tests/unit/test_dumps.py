@@ -171,9 +171,13 @@ def test_a_thread_that_is_not_one(decoded):
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(
-        st.sampled_from(["thread_id", "os_thread_id", "frames", "name", "line"]), inner, max_size=4
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["thread_id", "os_thread_id", "frames", "name", "line"]),
+            inner,
+            max_size=4,
+        )
     ),
     max_leaves=10,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -60,8 +61,8 @@ def test_counts_add_up(looks):
         threads = [thread(number, frames) for number, frames in look.items()]
         history.observe(differ.changes(snapshot(*threads, at=at)))
         seen.append(set(look))
-        newborn = sum(len(now - before) for before, now in zip(seen, seen[1:], strict=False))
-        gone = sum(len(before - now) for before, now in zip(seen, seen[1:], strict=False))
+        newborn = sum(len(now - before) for before, now in pairwise(seen))
+        gone = sum(len(before - now) for before, now in pairwise(seen))
         for level in Level:
             groups = history.facts(level)
             assert sum(facts.size for facts in groups) == len(threads) == len(history.tracks)
@@ -153,9 +154,7 @@ def test_memory_does_not_grow_with_time():
     """A thread a look that ends at the next, for longer than any bound."""
     steady = thread(0)
     looks = 3 * max(MAX_POINTS, MAX_LEFT)
-    facts = facts_of(
-        *([steady, thread(at)] if at % 3 else [steady] for at in range(1, looks))
-    )
+    facts = facts_of(*([steady, thread(at)] if at % 3 else [steady] for at in range(1, looks)))
     assert facts.ended > MAX_LEFT
     assert len(facts.left) == MAX_LEFT
     assert len(facts.points) <= MAX_POINTS
@@ -203,9 +202,7 @@ def test_threads_of_unknown_id_are_listed_in_one_order(order):
     assert [stay.key.handle for stay in facts.stays] == [1, 2, 3, 4]
 
 
-@pytest.mark.xfail(
-    strict=True, raises=TypeError, reason="a tid of None is compared with a number"
-)
+@pytest.mark.xfail(strict=True, raises=TypeError, reason="a tid of None is compared with a number")
 def test_threads_of_known_and_of_unknown_id_in_one_group():
     """py-spy gives some ids and not others when it could not unwind every native stack."""
     facts = facts_of([nameless(1), nameless(2, tid=PID), thread(3)])

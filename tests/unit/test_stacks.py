@@ -35,7 +35,6 @@ from tests.samples import (
     THREAD_RUN,
     TIMER,
     as_read_on_38,
-    lib,
     own,
     run_by,
     started,

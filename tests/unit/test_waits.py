@@ -1,11 +1,11 @@
-"""What a blocked thread waits for, on stacks that real Pythons gave (3.11, and 3.8's bare names)."""
+"""What a blocked thread waits for, on stacks of real Pythons: 3.11, and 3.8's bare names."""
 
 from __future__ import annotations
 
 import pytest
 
-from leakscope.model import NOT_KNOWN, Frame, Parking, RunState
 from leakscope.history import wait_of
+from leakscope.model import NOT_KNOWN, Frame, Parking, RunState
 from leakscope.waits import (
     BY_SYSCALL,
     BY_WCHAN,
@@ -16,6 +16,7 @@ from leakscope.waits import (
 from tests.samples import LIB, as_read_on_38, lib, own, run_by, started, thread
 
 WAIT = "threading.py:Condition.wait"
+RUN_ONCE = "asyncio/base_events.py:BaseEventLoop._run_once"
 SELECT = "selectors.py:EpollSelector.select"
 POLL = "selectors.py:_PollLikeSelector.select"
 FUTURES = "concurrent/futures/_base.py"
@@ -46,9 +47,9 @@ WAITS = [
     ("executor idle", "multiprocessing/pool.py:worker"),
     ("pool handler", "multiprocessing/pool.py:Pool._handle_tasks"),
     ("pool handler", "multiprocessing/pool.py:Pool._handle_results"),
-    ("event loop", f"{SELECT} < asyncio/base_events.py:BaseEventLoop._run_once"),
-    ("event loop", "selectors.py:KqueueSelector.select < asyncio/base_events.py:BaseEventLoop._run_once"),
-    ("event loop", "selectors.py:SelectSelector.select < asyncio/base_events.py:BaseEventLoop._run_once"),
+    ("event loop", f"{SELECT} < {RUN_ONCE}"),
+    ("event loop", f"selectors.py:KqueueSelector.select < {RUN_ONCE}"),
+    ("event loop", f"selectors.py:SelectSelector.select < {RUN_ONCE}"),
     ("select", SELECT),
     ("select", "selectors.py:KqueueSelector.select"),
     ("select", "selectors.py:SelectSelector.select"),
@@ -75,7 +76,8 @@ WAITS = [
 
 def frames_of(row: str) -> tuple[Frame, ...]:
     """The frames that a row of the table stands for."""
-    return tuple(lib(*frame.split(":")) for frame in row.split(" < "))
+    places = (frame.partition(":") for frame in row.split(" < "))
+    return tuple(lib(path, function) for path, _, function in places)
 
 
 @pytest.mark.parametrize(("wait", "row"), WAITS)

@@ -1,0 +1,103 @@
+"""`leakscope diff`: what has changed between two looks that were saved."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import click
+
+from leakscope.commands.options import (
+    format_option,
+    option,
+    set_up_log,
+    view_options,
+    writing_options,
+)
+from leakscope.diffing import MIN_GROWTH
+
+if TYPE_CHECKING:
+    from leakscope.diffing import Diff
+    from leakscope.stacks import Level
+
+_FILE = click.Path(dir_okay=False, allow_dash=True)
+
+
+@click.command("diff", short_help="Compare two saved looks.")
+@click.argument("before", type=_FILE)
+@click.argument("after", type=_FILE)
+@option(
+    "--min-growth",
+    type=click.IntRange(min=1),
+    default=MIN_GROWTH,
+    show_default=True,
+    help="Exit with 1 when a group has grown by this many threads; fewer is normal turnover.",
+)
+@option("--exit-zero", is_flag=True, help="Exit with 0 even if a group has grown.")
+@format_option("text", "json", "ndjson")
+@view_options
+@writing_options
+def command(
+    before: str,
+    after: str,
+    min_growth: int,
+    exit_zero: bool,
+    format_: str,
+    ignore: tuple[re.Pattern[str], ...],
+    group_by: str,
+    output: str,
+    color: str,
+    quiet: bool,
+    verbose: bool,
+) -> int:
+    """Compare two looks: which groups are new, gone, grown, shrunk; biggest growth first.
+
+    BEFORE and AFTER are what was saved of `leakscope dump --json`, of `leakscope watch --json` or
+    --record (the last look counts), or of `py-spy dump`, as text or JSON; gzipped or not. One of
+    them can be - for standard input.
+
+    \b
+    py-spy dump --pid 4711 > before.txt
+    leakscope dump 4711 --json | leakscope diff before.txt -
+    """
+    set_up_log(verbose=verbose)
+    from leakscope.stacks import Level
+
+    diff = compared(before, after, Level(group_by), ignore)
+    _write(diff, min_growth, output, format_, color)
+    return int(diff.has_grown(min_growth) and not exit_zero)
+
+
+def compared(before: str, after: str, level: Level, ignore: tuple[re.Pattern[str], ...]) -> Diff:
+    """The difference of two files. Raises UsageProblem where they can't be read or compared."""
+    from leakscope.diffing import can_group, difference
+    from leakscope.errors import UsageProblem
+    from leakscope.sources.saved import STDIN, read_saved
+
+    if before == after == STDIN:
+        raise UsageProblem("only one of BEFORE and AFTER can be standard input")
+    looks = [read_saved(path) for path in (before, after)]
+    for look in looks:
+        if not can_group(look, level):
+            raise UsageProblem(
+                f"{look.name} was saved with --group-by {look.level}, which keeps less than "
+                f"--group-by {level} needs",
+                f"Compare with --group-by {look.level}.",
+            )
+    return difference(*looks, level, ignore)
+
+
+def _write(diff: Diff, min_growth: int, path: str, format_: str, color: str) -> None:
+    from leakscope.commands.printing import print_lines
+    from leakscope.output import Output
+
+    out = Output(path)
+    if format_ == "text":
+        from leakscope.renderers.diff_text import diff_lines
+
+        print_lines(out, diff_lines(diff), color)
+    else:
+        from leakscope.wire import diff_document, encode
+
+        out.lines([encode(diff_document(diff, min_growth=min_growth))])
+    out.close()
