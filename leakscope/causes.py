@@ -37,7 +37,8 @@ class Case(NamedTuple):
     names: Sequence[str | None]
 
 
-class Stack(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Stack:
     """What a leak waits for and, unless None, a place that its stack goes through."""
 
     waits: frozenset[str]  # empty: whatever it waits for
@@ -195,8 +196,8 @@ ROWS = (
         True,
         "These are threads of multiprocessing pools (`ThreadPool` or `Pool`) that were neither "
         "closed nor terminated.",
-        "Use `with ThreadPool() as pool:`, or call `pool.close()` and `pool.join()`; where a client "
-        "keeps the pool inside, as kubernetes' `ApiClient` does, close the client.",
+        "Use `with ThreadPool() as pool:`, or call `pool.close()` and `pool.join()`; where a "
+        "client keeps the pool inside, as kubernetes' `ApiClient` does, close the client.",
     ),
     Row(
         "process-queue-never-closed",

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from leakscope.model import Frames
-from leakscope.places import place, rests_in
+from leakscope.places import passes, place, rests_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,7 @@ class Row(NamedTuple):
     culprit: Culprit
     places: tuple[str, ...]
     names: str | None = None  # a pattern of the whole thread name
+    calls_user: bool = False  # what leaks hangs in code of the user's that the library calls
 
 
 ROWS = (
@@ -189,7 +190,7 @@ ROWS = (
             "elastic-apm",
             "Each APM client keeps its interval timers and its event processor.",
             "Make one `elasticapm.Client` per process, and call `client.close()` on one that is "
-            "replaced; upgrade from versions before 4.2.2.",
+            "replaced; upgrade from 4.2.1 or older.",
             "elastic/apm-agent-python#450",
         ),
         (
@@ -209,6 +210,7 @@ ROWS = (
             "grpc/grpc#21995",
         ),
         ("grpc/_channel:consume_request_iterator",),
+        calls_user=True,
     ),
     # google-cloud-pubsub 2.44.0.
     Row(
@@ -235,7 +237,7 @@ ROWS = (
             "getsentry/raven-python#837",
         ),
         ("sentry_sdk/worker:BackgroundWorker._target",),
-        r"(sentry-sdk|raven-sentry)\.BackgroundWorker",
+        r"sentry-sdk\.BackgroundWorker",
     ),
     # pykafka 2.8.0: functions inside methods.
     Row(
@@ -258,7 +260,7 @@ ROWS = (
         Culprit(
             "sdc11073",
             "Each consumer connection keeps a request handler thread that has no way to stop.",
-            "Upgrade to a version with the fix; until then reuse one `SdcConsumer` per device.",
+            "It has no stop in 3.0.0: make one `SdcConsumer` per device and reuse it.",
             "Draegerwerk/sdc11073#519",
         ),
         ("sdc11073/consumer/request_handler_deferred:DispatchKeyRegistryDeferred._read_queue",),
@@ -272,21 +274,6 @@ ROWS = (
             "Azure/azure-uamqp-python#197",
         ),
         ("uamqp/client:AMQPClient._keep_alive",),
-    ),
-    # distributed 2026.8.0.
-    Row(
-        Culprit(
-            "distributed",
-            "Each worker in this process keeps a profiler thread and its executors.",
-            "Make one `Client` or `LocalCluster` and share it, or use `with Client(...) as "
-            "client:`.",
-            "dask/distributed#2398",
-        ),
-        (
-            "distributed/profile:_watch",
-            "distributed/threadpoolexecutor:_worker",
-        ),
-        r"Dask-Default-Threads-.*|AsyncProcess .+ watch .+",
     ),
     # more-executors 2.11.4.
     Row(
@@ -364,7 +351,8 @@ _PLACES = tuple((row, tuple(map(place, row.places))) for row in ROWS)
 def culprit_of(frames: Frames, names: Sequence[str | None]) -> Culprit | None:
     """The known culprit that these threads belong to; the stack is asked before the names."""
     for row, places in _PLACES:
-        if any(rests_in(frames, where) for where in places):
+        is_told_by = passes if row.calls_user else rests_in
+        if any(is_told_by(frames, where) for where in places):
             return row.culprit
     known = [name for name in names if name]
     for row in ROWS:

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from leakscope.model import Frame, Frames
-from leakscope.stacks import Level, group_id, own_part, site
+from leakscope.stacks import Level, group_id, site
 from leakscope.waits import wait_by_frames
 
 # Fewer threads than this come and go between two looks at anything that works: requests are in
@@ -25,7 +25,7 @@ class Stack(NamedTuple):
     """Threads that were found in one stack."""
 
     frames: Frames
-    count: int
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Look:
 class Held(NamedTuple):
     """How many threads a group held."""
 
-    count: int
+    size: int
     frames: Frames
     is_whole: bool = True
 
@@ -66,6 +66,7 @@ class Change:
     site: Frame | None
     before: int
     after: int
+    wait: str | None = None  # what its threads wait for, as far as the frames tell
 
     @property
     def growth(self) -> int:
@@ -80,11 +81,6 @@ class Change:
         if self.growth > 0:
             return ChangeKind.GROWN if self.before else ChangeKind.NEW
         return ChangeKind.SHRUNK if self.after else ChangeKind.GONE
-
-    @property
-    def wait(self) -> str | None:
-        """What its threads wait for, as far as the frames tell."""
-        return wait_by_frames(self.frames)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,21 +121,24 @@ _NONE = Held(0, ())
 
 
 def _change(id_: str, before: Held, after: Held) -> Change:
-    held = [side for side in (after, before) if side.count]
+    held = [side for side in (after, before) if side.size]
     # Whole file names say more than short ones, and what is there now more than what was.
     shown = min(held, key=lambda side: not side.is_whole, default=_NONE)
-    place = site(shown.frames) if shown.is_whole else _site_by_short_names(shown.frames)
-    return Change(id_, shown.frames, place, before.count, after.count)
+    whole = shown.frames if shown.is_whole else _completed(shown.frames)
+    place = site(whole)
+    if place is not None:
+        place = shown.frames[whole.index(place)]
+    return Change(id_, shown.frames, place, before.size, after.size, wait_by_frames(whole))
 
 
-def _site_by_short_names(frames: Frames) -> Frame | None:
-    """The innermost frame outside the standard library, which the module's name must tell."""
-    inner = own_part(frames)
-    for frame in inner:
-        module = re.split(r"[/\\]", frame.filename)[0].removesuffix(".py")
-        if module not in sys.stdlib_module_names and not module.startswith("<frozen "):
-            return frame
-    return inner[0] if inner else None
+def _completed(frames: Frames) -> Frames:
+    """Short names as if they were whole, so that what is known of the standard library applies."""
+    return tuple(
+        frame._replace(filename=f"/lib/python3/{frame.filename}")
+        if re.split(r"[/\\]", frame.filename)[0].removesuffix(".py") in sys.stdlib_module_names
+        else frame
+        for frame in frames
+    )
 
 
 def difference(
@@ -178,10 +177,10 @@ def _grouped(look: Look, level: Level, *, is_whole: bool) -> dict[str, Held]:
     biggest: dict[str, tuple[int, Frames]] = {}
     for stack in look.stacks:
         id_ = group_id(stack.frames if is_whole else _reduced(stack.frames), level)
-        count = stack.count + (groups[id_].count if id_ in groups else 0)
+        size = stack.size + (groups[id_].size if id_ in groups else 0)
         # The commonest stack stands for the group; a total order among equals.
-        biggest[id_] = max(biggest.get(id_, (0, ())), (stack.count, stack.frames))
-        groups[id_] = Held(count, biggest[id_][1], look.is_whole)
+        biggest[id_] = max(biggest.get(id_, (0, ())), (stack.size, stack.frames))
+        groups[id_] = Held(size, biggest[id_][1], look.is_whole)
     return groups
 
 

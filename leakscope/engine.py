@@ -64,6 +64,7 @@ class Engine:
         self.began_s = self.now_s = 0.0
         self.os_threads: int | None = None
         self.native: int | None = None
+        self.native_first: int | None = None
         self.totals: list[Point] = []
         self.history = History(dict.fromkeys((Level.FUNCTION, Level.ENTRY, view.level)))
         self._differ = Differ()
@@ -86,6 +87,8 @@ class Engine:
     def _take(self, changes: Changes) -> None:
         self.samples += 1
         self.os_threads, self.native = changes.os_threads, changes.native
+        if self.native_first is None:
+            self.native_first = changes.native
         self.history.observe(changes)
         self._findings = None
         self.totals.append(Point(changes.elapsed_s, len(self.history.tracks)))
@@ -162,7 +165,7 @@ class Engine:
             level=self.view.level,
             verdict=findings.verdict,
             noticeable_per_min=self._noticeable_per_min(),
-            not_seen=unseen(self.history.tracks.values(), self.native),
+            not_seen=unseen(self.history.tracks.values(), self.native, self.native_first),
             leaks=findings.leaks,
             groups=(
                 *(_group(judged) for judged in findings.groups),

@@ -24,9 +24,18 @@ _HIDDEN_WORK = (
     ("trio/_core/_run.py", "trio tasks: trio runs in {n} thread{s}, its tasks are not looked at"),
 )
 
+# A native pool (OpenBLAS, gRPC, a codec) starts a few threads when it is first used. More than a
+# machine commonly has cores is more than such a pool.
+_NATIVE_GROWTH = 16
 
-def unseen(tracks: Iterable[Track], native: int | None) -> tuple[str, ...]:
-    """One line for each kind of thing that is there and cannot be seen."""
+
+def unseen(
+    tracks: Iterable[Track], native: int | None, native_first: int | None = None
+) -> tuple[str, ...]:
+    """One line for each kind of thing that is there and cannot be seen.
+
+    `native` OS threads are not Python's now, `native_first` were at the first look.
+    """
     tracks = list(tracks)
     said: list[str] = []
     for path, sentence in _HIDDEN_WORK:
@@ -37,7 +46,11 @@ def unseen(tracks: Iterable[Track], native: int | None) -> tuple[str, ...]:
         if n:
             said.append(sentence.format(n=n, s="" if n == 1 else "s"))
     if native:
-        said.append(f"native threads: {native} more than Python's; what they do is not looked at")
+        more = native - (native if native_first is None else native_first)
+        grown = f", {more} more than at first: they grow" if more >= _NATIVE_GROWTH else ""
+        said.append(
+            f"native threads: {native} besides Python's{grown}; what they do is not looked at"
+        )
     nameless = sum(track.sample.key.tid is None for track in tracks)
     if nameless:
         said.append(f"thread ids: of {nameless} threads the kernel's id could not be learnt")

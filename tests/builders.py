@@ -7,7 +7,7 @@ from typing import Any
 
 from leakscope.facts import Point, Stay
 from leakscope.leaks import Leak, common_wait
-from leakscope.model import Frame, Frames, RunState, Target, ThreadKey
+from leakscope.model import NOT_KNOWN, Frame, Frames, RunState, Target, ThreadKey
 from leakscope.report import EndedBy, Group, Kind, Overall, Report
 from leakscope.stacks import Level, entry, group_id, site
 from leakscope.verdicts import Trend, Verdict
@@ -65,6 +65,7 @@ def stay(number: int = 1, **fields: Any) -> Stay:
         "waiting_share": 1.0,
         "cpu_ticks": 0,
         "wait": "queue.get",
+        "parking": NOT_KNOWN,
         "frames": getting(),
     }
     return Stay(**(given | fields))

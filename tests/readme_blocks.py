@@ -12,7 +12,9 @@ from pathlib import Path
 from tests.running import leakscope_cli
 
 README = Path(__file__).parent.parent / "README.md"
-HELP_BLOCK = re.compile(r"^```console\n\$ leakscope (?P<args>.*--help)\n(?P<text>.*?)^```$", re.M | re.S)
+HELP_BLOCK = re.compile(
+    r"^```console\n\$ leakscope (?P<args>[^\n]*--help)\n(?P<text>.*?)^```$", re.M | re.S
+)
 
 
 def help_of(args: str) -> str:
@@ -30,9 +32,7 @@ def help_blocks(readme: str) -> dict[str, str]:
 def renewed(readme: str) -> str:
     """The README with its help texts as they are now."""
     return HELP_BLOCK.sub(
-        lambda block: (
-            f"```console\n$ leakscope {block['args']}\n{help_of(block['args'])}```"
-        ),
+        lambda block: f"```console\n$ leakscope {block['args']}\n{help_of(block['args'])}```",
         readme,
     )
 

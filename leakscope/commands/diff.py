@@ -76,15 +76,15 @@ def compared(before: str, after: str, level: Level, ignore: tuple[re.Pattern[str
 
     if before == after == STDIN:
         raise UsageProblem("only one of BEFORE and AFTER can be standard input")
-    looks = [read_saved(path) for path in (before, after)]
-    for look in looks:
+    first, second = read_saved(before), read_saved(after)
+    for look in (first, second):
         if not can_group(look, level):
             raise UsageProblem(
                 f"{look.name} was saved with --group-by {look.level}, which keeps less than "
                 f"--group-by {level} needs",
                 f"Compare with --group-by {look.level}.",
             )
-    return difference(*looks, level, ignore)
+    return difference(first, second, level, ignore)
 
 
 def _write(diff: Diff, min_growth: int, path: str, format_: str, color: str) -> None:

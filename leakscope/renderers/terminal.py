@@ -273,6 +273,7 @@ _FRAME_LINE = re.compile(r" *#   .*?   (?P<file>\S.*?)(?::\d+)?$")
 _GROUP_LINE = re.compile(r"\d+ @ .*  (?P<trend>LEAKING|RUNAWAY|GROWING|WARMING)$")
 _TABLE_LINE = re.compile(r" *\d+ +(?:0|[+-]\d+) +\d+  (?P<trend>[a-z]+) ")
 _CHANGE_LINE = re.compile(r" *[\d.]+ s  \S+  \w+ -> (?P<trend>[a-z]+)  ")
+_GROWN_LINE = re.compile(r"\+\d+  \d+ -> \d+  ")  # of a comparison
 
 
 def colored(lines: Iterable[str]) -> Iterator[str]:
@@ -288,6 +289,8 @@ def _style_of(line: str) -> str:
         return THEME[Overall(verdict[1].lower())]
     if _LEAK_LINE.match(line):
         return THEME[Trend.LEAKING]
+    if _GROWN_LINE.match(line):
+        return THEME[Trend.GROWING]
     frame = _FRAME_LINE.match(line)
     if frame:
         return THEME[_origin(frame["file"])]

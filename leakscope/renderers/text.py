@@ -29,6 +29,7 @@ ENDED = {
     EndedBy.SIGNAL: "ended by signal",
     EndedBy.TARGET_EXITED: "ended because the target exited",
     EndedBy.ONE_SAMPLE: "ended after one sample",
+    EndedBy.RECORDING: "ended where the recording ends",
 }
 
 

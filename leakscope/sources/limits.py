@@ -150,6 +150,8 @@ def _of_cgroups(pid: int, root: Path) -> Iterator[Limit]:
     for line in _text(root / f"proc/{pid}/cgroup").split("\n"):
         _, _, entry = line.partition(":")
         controllers, _, path = entry.partition(":")
+        if not path.startswith("/"):
+            continue  # the empty line at the end
         wanted = frozenset(controllers.split(","))
         ways = [_way_up(path, mount) for mount in mounts if mount.controllers & wanted]
         # The same tree may be mounted more than once: take the mount that shows most of the way.

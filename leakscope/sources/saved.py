@@ -188,9 +188,9 @@ def _of_report(name: str, report: dict[str, Any]) -> Look:
     # The groups of a leak are there at the function level too, whatever is shown.
     groups = [group for group in report["groups"] if group["level"] == level.value]
     stacks = [Stack(_frames(group["frames"]), int(group["count"])) for group in groups]
-    if any(stack.count < 0 for stack in stacks):
+    if any(stack.size < 0 for stack in stacks):
         raise ValueError("a count below zero")
-    return Look(name, tuple(stack for stack in stacks if stack.count), level)
+    return Look(name, tuple(stack for stack in stacks if stack.size), level)
 
 
 def _frames(frames: Any) -> Frames:

@@ -150,13 +150,27 @@ def test_the_named_cgroup_is_the_one_that_refuses_threads(starter):
         assert named(limits_of(starter.pid), beginning).used == 20
 
 
+@contextmanager
+def soft_limit(kind: int, allowed: int) -> Iterator[None]:
+    """What is started within the block has this limit."""
+    soft, hard = resource.getrlimit(kind)
+    resource.setrlimit(kind, (allowed, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(kind, (soft, hard))
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a process of another user")
 def test_a_user_that_is_not_root_is_limited():
-    with subprocess.Popen(["sleep", "60"], user=65534, group=65534, extra_groups=[]) as process:
-        try:
-            resource.prlimit(process.pid, resource.RLIMIT_NPROC, (4096, 4096))
-            limit = named(limits_of(process.pid), "RLIMIT_NPROC 4096 (user ")
-            assert 1 <= limit.used < 4096
-            assert not [x for x in limits_of(os.getpid()) if x.name.startswith("RLIMIT")]
-        finally:
-            process.kill()
+    with soft_limit(resource.RLIMIT_NPROC, 4095):
+        process = subprocess.Popen(["sleep", "60"], user=65534, group=65534, extra_groups=[])
+    with process:
+        limit = named(limits_of(process.pid), "RLIMIT_NPROC 4095 (user ")
+        process.kill()
+    assert 1 <= limit.used < 4095
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="the tests do not run as root")
+def test_root_has_no_limit_of_a_user():
+    assert not [limit for limit in limits_of(os.getpid()) if limit.name.startswith("RLIMIT")]

@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leakscope.changes import Differ
-from leakscope.model import Changes, Frame, Parking, Ran, RunState, Snapshot, ThreadKey, ThreadSample
+from leakscope.model import (
+    Changes,
+    Frame,
+    Parking,
+    Ran,
+    RunState,
+    Snapshot,
+    ThreadKey,
+    ThreadSample,
+)
 from tests.samples import (
     BOOTSTRAP,
     MAIN,

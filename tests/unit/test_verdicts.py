@@ -13,10 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from leakscope.births import longest_likely_gap_s, moments_of
 from leakscope.model import Frames, RunState, Snapshot
 from leakscope.report import Overall, Report
+from leakscope.spans import duration
+from leakscope.spans import duration
 from leakscope.stacks import Level, group_id
-from leakscope.verdicts import Trend, duration, is_in_use, longest_likely_gap_s, moments_of
+from leakscope.verdicts import Trend, is_in_use
 from tests.builders import stay
 from tests.samples import (
     EXECUTOR_IDLE,

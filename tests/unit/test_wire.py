@@ -16,7 +16,7 @@ from jsonschema import Draft202012Validator
 from leakscope import __version__
 from leakscope.facts import Point, Stay
 from leakscope.leaks import Leak
-from leakscope.model import Frame, Missed, RunState, Target, ThreadKey
+from leakscope.model import NOT_KNOWN, Frame, Missed, RunState, Target, ThreadKey
 from leakscope.processes import ProcessFacts
 from leakscope.report import EndedBy, Group, Kind, Overall, Report
 from leakscope.stacks import Level
@@ -84,6 +84,7 @@ def stay(tid: int | None = 28930, **changes: Any) -> Stay:
         waiting_share=1.0,
         cpu_ticks=0,
         wait="queue.get",
+        parking=NOT_KNOWN,
         frames=FRAMES,
     )
     return replace(blank, **changes)
