@@ -5,6 +5,7 @@ Everything after this step (judging, recording) costs as much as changed, not as
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from leakscope.model import Changes, Frames, Ran, Snapshot, ThreadKey, ThreadSample
@@ -23,9 +24,7 @@ class Differ:
         changed: list[ThreadSample] = []
         ran: list[Ran] = []
         now: dict[ThreadKey, ThreadSample] = {}
-        for seen in snapshot.threads:
-            if seen.key in now and not seen.frames:
-                continue  # a thread that starts or ends can be listed twice, once without frames
+        for seen in _once_each(snapshot.threads):
             before = self._last.get(seen.key)
             if before is None:
                 began.append(seen)
@@ -43,7 +42,7 @@ class Differ:
         return Changes(
             snapshot.taken_at,
             snapshot.elapsed_s,
-            tuple({thread.key: thread for thread in began}.values()),
+            tuple(began),
             tuple(changed),
             ended,
             tuple(ran),
@@ -51,6 +50,15 @@ class Differ:
             snapshot.native,
             snapshot.tries,
         )
+
+
+def _once_each(threads: Iterable[ThreadSample]) -> Iterable[ThreadSample]:
+    """Each thread once: one that starts or ends can be listed twice, once without frames."""
+    listed: dict[ThreadKey, ThreadSample] = {}
+    for thread in threads:
+        if thread.key not in listed or not listed[thread.key].frames:
+            listed[thread.key] = thread
+    return listed.values()
 
 
 def _mended(seen: ThreadSample, before: ThreadSample) -> ThreadSample:

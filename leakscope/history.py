@@ -75,6 +75,18 @@ class Cell:
     left: deque[Left] = field(default_factory=lambda: deque(maxlen=MAX_LEFT))
     variants: Counter[Frames] = field(default_factory=Counter)
 
+    def add_variant(self, frames: Frames) -> None:
+        """Count one more thread with exactly this stack."""
+        if frames in self.variants or len(self.variants) < MAX_VARIANTS:
+            self.variants[frames] += 1
+
+    def drop_variant(self, frames: Frames) -> None:
+        """Count one less, of a stack that may not have been counted."""
+        if self.variants[frames] > 1:
+            self.variants[frames] -= 1
+        else:
+            del self.variants[frames]
+
 
 class History:
     """All groups at the levels that are judged or shown, fed with one look at a time."""
@@ -139,9 +151,9 @@ class History:
             return
         for level in self.levels:
             stay = track.stays[level]
-            stay.cell.variants[frames_before] -= 1
+            stay.cell.drop_variant(frames_before)
             if group_id(thread.frames, level) == stay.cell.id:
-                stay.cell.variants[thread.frames] += 1
+                stay.cell.add_variant(thread.frames)
                 continue
             self._leave(track, level)
             self._enter(track, level).arrived += 1
@@ -150,7 +162,7 @@ class History:
         track = self.tracks.pop(key)
         for level in self.levels:
             stay = track.stays[level]
-            stay.cell.variants[track.sample.frames] -= 1
+            stay.cell.drop_variant(track.sample.frames)
             self._leave(track, level, ended=True)
 
     def _enter(self, track: Track, level: Level) -> Cell:
@@ -160,9 +172,7 @@ class History:
         if cell is None:
             cell = self._cells[level][cell_id] = Cell(cell_id, level, frames)
         cell.members[track.sample.key] = track
-        cell.variants[frames] += 1
-        if len(cell.variants) > MAX_VARIANTS:
-            cell.variants = Counter(dict(cell.variants.most_common(MAX_VARIANTS // 2)))
+        cell.add_variant(frames)
         track.stays[level] = OpenStay(cell, self.now_s)
         track.been[cell_id] = track.been.get(cell_id, 0) + 1
         self._touched[cell_id] = cell
@@ -210,8 +220,7 @@ class History:
 
     def _facts(self, cell: Cell) -> GroupFacts:
         stays = tuple(
-            self._stay(track, cell)
-            for track in sorted(cell.members.values(), key=lambda t: (t.began_s, t.sample.key[:2]))
+            self._stay(track, cell) for track in sorted(cell.members.values(), key=_seniority)
         )
         frames = _most_common(cell)
         return GroupFacts(
@@ -275,6 +284,12 @@ def wait_of(sample: ThreadSample, *, ran_now: bool = False) -> str | None:
     return None if ran_now and by_kernel == "lock" else by_kernel
 
 
+def _seniority(track: Track) -> tuple[float, int, int]:
+    """The order of threads in a group: the oldest first, and the same one for any order of dump."""
+    key = track.sample.key
+    return track.began_s, key.tid or 0, key.handle or 0
+
+
 def thinned(points: list[Point]) -> list[Point]:
     """Every second one of the older half: what is recent keeps its detail."""
     half = len(points) // 2
@@ -283,8 +298,7 @@ def thinned(points: list[Point]) -> list[Point]:
 
 def _most_common(cell: Cell) -> Frames:
     """The stack to show for a group: its commonest one, the same for equal counts."""
-    living = [(count, frames) for frames, count in cell.variants.items() if count > 0]
-    if not living:
+    if not cell.variants:
         return cell.frames
-    best = max(count for count, _ in living)
-    return min(frames for count, frames in living if count == best)
+    best = max(cell.variants.values())
+    return min(frames for frames, count in cell.variants.items() if count == best)

@@ -127,7 +127,7 @@ def _held(facts: GroupFacts, policy: Policy) -> Verdict | None:
         return None
     likely = likely_leaked(facts, policy)
     things = _things(likely, facts)
-    if not things:
+    if not things or _are_mostly_used(facts, policy):
         return None
     arrivals = sorted(stay.began_s for stay in things)
     if not _is_enough(things, arrivals, facts, policy):
@@ -146,6 +146,16 @@ def _held(facts: GroupFacts, policy: Policy) -> Verdict | None:
         rate,
         "watched",
     )
+
+
+def _are_mostly_used(facts: GroupFacts, policy: Policy) -> bool:
+    """Whether most of the newcomers turned out to be given work.
+
+    Then those that were not yet are too young to tell, and no sign of a leak.
+    """
+    came = [stay for stay in facts.stays if not stay.from_start]
+    used = sum(is_in_use(stay, facts.interval_s, policy) for stay in came)
+    return used > len(came) / 2
 
 
 def _is_candidate(stay: Stay, facts: GroupFacts, policy: Policy) -> bool:

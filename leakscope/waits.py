@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from leakscope.model import Frame, Frames, Parking
-from leakscope.stacks import last_part, portable_path, real_frames
+from leakscope.stacks import is_stdlib, last_part, portable_path, real_frames
 
 
 class Pattern(NamedTuple):
@@ -157,8 +157,11 @@ _TABLE = _by_innermost(PATTERNS)
 def _fits(frame: Frame, wanted: tuple[str, str]) -> bool:
     path, function = wanted
     bare = "." not in frame.function
-    return portable_path(frame.filename) == path and frame.function == (
-        last_part(function) if bare else function
+    # A file of the user's own may be called threading.py as well.
+    return (
+        frame.function == (last_part(function) if bare else function)
+        and portable_path(frame.filename) == path
+        and is_stdlib(frame.filename)
     )
 
 

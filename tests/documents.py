@@ -42,7 +42,8 @@ def group_at(report: Document, function: str) -> Document:
         if group["site"] and group["site"]["function"].rpartition(".")[2] == function
     ]
     assert len(found) == 1, f"{len(found)} groups at {function}: {_sites(report)}"
-    return found[0]
+    group: Document = found[0]
+    return group
 
 
 def _sites(report: Document) -> list[str]:

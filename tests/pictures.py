@@ -93,7 +93,8 @@ def _leaking_service() -> Iterator[int]:
 
 def _of_this_machine() -> list[str]:
     """What must not be in a picture that is shown to everyone."""
-    return [str(PROGRAMS.parent.parent), str(Path.home()), sys.prefix, sys.base_prefix]
+    places = {str(PROGRAMS.parent.parent), str(Path.home()), sys.prefix, sys.base_prefix}
+    return sorted(places - {"/"})
 
 
 if __name__ == "__main__":

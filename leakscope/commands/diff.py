@@ -31,7 +31,7 @@ _FILE = click.Path(dir_okay=False, allow_dash=True)
     type=click.IntRange(min=1),
     default=MIN_GROWTH,
     show_default=True,
-    help="Exit with 1 when a group has grown by this many threads; fewer is normal turnover.",
+    help="Exit with 1 when a group grew by so many threads; a few come and go between any looks.",
 )
 @option("--exit-zero", is_flag=True, help="Exit with 0 even if a group has grown.")
 @format_option("text", "json", "ndjson")

@@ -65,10 +65,8 @@ class Pid(click.ParamType[int]):
     name = "pid"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        try:
-            pid = int(value)
-        except ValueError:
-            pid = 0
+        text = str(value)
+        pid = int(text) if len(text) <= 10 and text.isascii() and text.isdigit() else 0
         # The kernel's pid_max is at most 2**22; C's int is what system calls take.
         if not 0 < pid < 2**31:
             self.fail(f"{value!r} is not a process id", param, ctx)

@@ -125,8 +125,10 @@ def explain(stderr: str, pid: int) -> LeakscopeError:
 
 
 def _not_permitted(pid: int, words: str, state: kernel.ProcessState | None) -> LeakscopeError:
-    if state is not None and state.tracer_pid and "suspend" in words:
-        return DumpFailed(f"process {pid} is traced by process {state.tracer_pid}; py-spy: {words}")
+    if "suspend" in words:
+        # Only one process can trace another; that one may have let go in the meantime.
+        tracer = f"process {state.tracer_pid}" if state and state.tracer_pid else "another process"
+        return DumpFailed(f"process {pid} is traced by {tracer}; py-spy: {words}")
     return NotPermitted(
         f"not permitted to look into process {pid}; py-spy: {words}", advice.for_permission(pid)
     )

@@ -22,8 +22,8 @@ POOL = 30
 HEADER = re.compile(r"^(\d+) @ (\S+)  \[([^]]*)\]  (\S+):(\d+) (\S+)")
 ESCAPE = "\x1b["
 
-# By the function that waits in many_waits.py. What leaves no frame of its own is told by the kernel,
-# to which a SimpleQueue, a Lock and an RLock are all a futex.
+# By the function that waits in many_waits.py. What leaves no frame of its own is told by the
+# kernel, to which a SimpleQueue, a Lock and an RLock are all a futex.
 WAITS = {
     "queue_get": "queue.get",
     "queue_put": "queue.put",

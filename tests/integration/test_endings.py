@@ -1,4 +1,4 @@
-"""However a run ends, it ends as stated: with its status, its report or one clear line, no trace."""
+"""However a run ends, it ends as stated: its status, its report or one clear line, no trace."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def shell(command: str) -> subprocess.CompletedProcess[str]:
 
 
 def complaint_of(run: subprocess.CompletedProcess[str]) -> str:
-    """What a failed run says on stderr: one line, and advice in indented ones; nothing on stdout."""
+    """What a failed run says: one line on stderr, and advice in indented ones; no results."""
     assert run.stdout == ""
     line, *advice = run.stderr.splitlines()
     assert line.startswith("leakscope: "), run.stderr
@@ -260,8 +260,8 @@ def test_a_thread_of_the_kernel(command):
     complaint_of(run)
 
 
-# Modules are imported first: nobody may not be able to read the folders that they are in. click needs
-# difflib on its way to a short option.
+# Modules are imported first: nobody may not be able to read the folders that they are in. click
+# needs difflib on its way to a short option.
 _AS_NOBODY = """
 import difflib, importlib, os, pkgutil, sys
 import leakscope

@@ -65,6 +65,25 @@ def watch_both(python: Path) -> Watched:
         )
 
 
+@dataclass
+class TextWatched:
+    """A leaking service watched with text for people, into a file, its status asked to be 0."""
+
+    run: subprocess.CompletedProcess[str]
+    report: str
+    pid: int
+    line: int  # at which the leaked threads wait
+
+
+def watch_as_text(path: Path) -> TextWatched:
+    with running(*SERVICE) as service:
+        place = json.loads(service.tell("lines"))
+        service.tell(f"autoleak {LEAK_PER_S}")
+        options = ("--duration", LEAKING_FOR, "--exit-zero", "--quiet", "-o", path)
+        run = leakscope_cli("watch", service.pid, *options, timeout=LONGEST_S)
+    return TextWatched(run, path.read_text(), service.pid, place["consume"])
+
+
 def began_at(pid: int, tid: int) -> float:
     """When a thread began, in Unix seconds; read here anew, not as leakscope does it."""
     fields = Path(f"/proc/{pid}/task/{tid}/stat").read_text().rpartition(")")[2].split()
@@ -73,7 +92,16 @@ def began_at(pid: int, tid: int) -> float:
 
 
 @pytest.fixture(scope="module")
-def watches(request: pytest.FixtureRequest) -> Iterator[dict[str, Future[Watched]]]:
+def text_watch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Future[TextWatched]]:
+    """A watch that goes on beside the others."""
+    with ThreadPoolExecutor(1) as pool:
+        yield pool.submit(watch_as_text, tmp_path_factory.mktemp("text") / "report")
+
+
+@pytest.fixture(scope="module")
+def watches(
+    request: pytest.FixtureRequest, text_watch: Future[TextWatched]
+) -> Iterator[dict[str, Future[Watched]]]:
     """The watches of every version that a test of this module is to run with."""
     wanted = {
         item.callspec.params["python"]
@@ -176,9 +204,7 @@ def assert_clean(run: subprocess.CompletedProcess[str]) -> None:
 @pytest.mark.slow
 def test_a_healthy_service_is_clean_ten_times_of_ten():
     def watch(service: Target) -> subprocess.CompletedProcess[str]:
-        return leakscope_cli(
-            "watch", service.pid, "--duration", "15s", "--json", timeout=LONGEST_S
-        )
+        return leakscope_cli("watch", service.pid, "--duration", "15s", "--json", timeout=LONGEST_S)
 
     with ExitStack() as stack:
         services = [stack.enter_context(running(*SERVICE)) for _ in range(10)]
@@ -188,21 +214,12 @@ def test_a_healthy_service_is_clean_ten_times_of_ten():
         assert_clean(run)
 
 
-def test_text_reports_a_leak_for_people(tmp_path):
-    report = tmp_path / "report.txt"
-    with running(*SERVICE) as service:
-        place = json.loads(service.tell("lines"))
-        service.tell(f"autoleak {LEAK_PER_S}")
-        run = leakscope_cli(
-            "watch",
-            service.pid,
-            *("--duration", LEAKING_FOR, "--exit-zero", "--quiet", "-o", report),
-            timeout=LONGEST_S,
-        )
-    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
-    verdict, *_ = text = report.read_text().splitlines()
-    assert verdict.startswith(f"LEAKING: 1 leak in process {service.pid} ")
+def test_text_reports_a_leak_for_people(text_watch):
+    watched: TextWatched = text_watch.result()
+    assert (watched.run.returncode, watched.run.stdout, watched.run.stderr) == (0, "", "")
+    verdict, *_ = text = watched.report.splitlines()
+    assert verdict.startswith(f"LEAKING: 1 leak in process {watched.pid} ")
     (leak,) = [line for line in text if line.startswith("LEAK ")]
-    assert f"leaky_service.py:{place['consume']} consume" in leak
+    assert f"leaky_service.py:{watched.line} consume" in leak
     assert "[queue.get]" in leak
-    assert not any("\x1b" in line for line in text)
+    assert "\x1b" not in watched.report

@@ -164,9 +164,7 @@ def test_a_newcomer_that_is_listed_twice_began_once(empty_first):
 @pytest.mark.parametrize(
     "empty_first",
     [
-        pytest.param(
-            True, marks=pytest.mark.xfail(strict=True, reason="`ran` tells of the thread twice")
-        ),
+        True,
         False,
     ],
 )
@@ -179,9 +177,6 @@ def test_a_known_thread_that_is_listed_twice_is_one(empty_first):
     assert changes.ran == (Ran(key(1), 1, 0),)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the first listing is told as changed, the second is what is remembered"
-)
 def test_of_two_whole_listings_of_one_thread_one_is_told():
     """What is told must be what is remembered, or history and differ drift apart."""
     moved = thread(frames=REQUEST)

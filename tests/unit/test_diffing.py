@@ -98,8 +98,8 @@ def test_whole_names_are_compared_as_groups_of_reports():
 @pytest.mark.parametrize("text_first", [True, False])
 def test_text_is_compared_by_base_names_and_says_so(text_first):
     stacks = (Stack(GETTING, 4), Stack(POOL, 30))
-    pair = [shortened(*stacks), look(*stacks)]
-    diff = between(*(pair if text_first else pair[::-1]))
+    text, whole = shortened(*stacks), look(*stacks)
+    diff = between(text, whole) if text_first else between(whole, text)
     assert [change.growth for change in diff.changes] == [0, 0]
     assert {change.frames for change in diff.changes} == {GETTING, POOL}, "the whole names"
     assert "b.txt" in diff.notes[0]

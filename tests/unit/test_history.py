@@ -172,9 +172,6 @@ def test_threads_that_come_with_ever_other_lines_leave_a_bounded_trace():
     assert variants_of(history_of(snapshots)) <= MAX_VARIANTS + 1
 
 
-@pytest.mark.xfail(
-    strict=True, reason="variants are pruned when a thread enters a group, not when it moves within"
-)
 def test_a_thread_that_goes_through_ever_other_lines_leaves_a_bounded_trace():
     snapshots = (snapshot(thread(1, started(own(line=n))), at=n) for n in range(1, 500))
     assert variants_of(history_of(snapshots)) <= MAX_VARIANTS + 1
@@ -192,9 +189,6 @@ def nameless(number: int, tid: int | None = None) -> ThreadSample:
     return ThreadSample(ThreadKey(PID, tid, None, handle), None, QUEUE_GET, RunState.UNKNOWN)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="stays are ordered by (began_s, pid, tid), which is the same for all these"
-)
 @settings(max_examples=20)
 @given(st.permutations(range(1, 5)))
 def test_threads_of_unknown_id_are_listed_in_one_order(order):
@@ -202,7 +196,6 @@ def test_threads_of_unknown_id_are_listed_in_one_order(order):
     assert [stay.key.handle for stay in facts.stays] == [1, 2, 3, 4]
 
 
-@pytest.mark.xfail(strict=True, raises=TypeError, reason="a tid of None is compared with a number")
 def test_threads_of_known_and_of_unknown_id_in_one_group():
     """py-spy gives some ids and not others when it could not unwind every native stack."""
     facts = facts_of([nameless(1), nameless(2, tid=PID), thread(3)])

@@ -173,9 +173,6 @@ def test_whoever_has_too_old_a_pyspy_is_told_to_get_a_newer_one(monkeypatch):
     assert "--upgrade py-spy" in explained(monkeypatch, stderr, ALIVE).advice
 
 
-@pytest.mark.xfail(
-    strict=True, reason="EPERM of `suspend` is NotPermitted once the other tracer has let go"
-)
 @pytest.mark.usefixtures("on_linux")
 def test_another_tracer_that_is_gone_again_may_pass(monkeypatch):
     """Of four py-spys at once one fails so; by the time that we look the others have let go."""

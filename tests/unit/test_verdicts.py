@@ -17,7 +17,6 @@ from leakscope.births import longest_likely_gap_s, moments_of
 from leakscope.model import Frames, RunState, Snapshot
 from leakscope.report import Overall, Report
 from leakscope.spans import duration
-from leakscope.spans import duration
 from leakscope.stacks import Level, group_id
 from leakscope.verdicts import Trend, is_in_use
 from tests.builders import stay

@@ -125,9 +125,6 @@ def test_phantom_frames_do_not_hide_a_wait():
         started(own("Queue.get", filename="/srv/app/queue.py")),
         pytest.param(
             started(own("wait", filename="/srv/app/threading.py")),
-            marks=pytest.mark.xfail(
-                strict=True, reason="own code is matched as well, by its base name"
-            ),
         ),
         started(Frame("Condition.wait", "/venv/lib/python3.11/site-packages/x/threading.py", 1)),
         started(lib("threading.py", "Barrier.wait")),

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from leakscope import __version__
+from leakscope.diffing import Change, ChangeKind, Diff
 from leakscope.facts import Point, Stay
 from leakscope.leaks import Leak
 from leakscope.model import NOT_KNOWN, Frame, Missed, RunState, Target, ThreadKey
@@ -24,6 +25,7 @@ from leakscope.verdicts import LEAKS, Trend, Verdict
 from leakscope.wire import (
     SCHEMA_VERSION,
     change_document,
+    diff_document,
     encode,
     missed_document,
     processes_document,
@@ -197,6 +199,8 @@ def test_schema_knows_every_verdict_level_and_state():
     assert set(parts["report"]["properties"]["type"]["enum"]) == set(Kind)
     assert set(parts["report"]["properties"]["ended_by"]["examples"]) == set(EndedBy)
     assert set(parts["thread"]["properties"]["state"]["enum"]) == set(RunState)
+    assert set(parts["difference"]["properties"]["kind"]["enum"]) == set(ChangeKind)
+    assert set(parts["diff"]["properties"]["level"]["enum"]) == set(Level)
 
 
 def test_unknown_keys_are_accepted_and_missing_ones_are_not():
@@ -551,3 +555,20 @@ def test_processes_keep_to_the_schema():
         {"pid": 8, "python": None, "threads": None, "age_s": None, "command": None, "user": None},
     ]
     decoded(processes_document([]))
+
+
+def test_diff_keeps_to_the_schema():
+    changes = (
+        Change("a", FRAMES, CONSUME, 126, 187, "queue.get"),
+        Change("b", (), None, 2, 0),
+    )
+    diff = Diff("a.json", "\udc80", Level.FUNCTION, changes, ("Mind.",))
+    read = decoded(diff_document(diff, min_growth=61))
+    assert read["before"] == {"file": "a.json", "threads": 128}
+    assert read["after"] == {"file": "\udc80", "threads": 187}
+    assert (read["min_growth"], read["has_grown"], read["notes"]) == (61, True, ["Mind."])
+    first, second = read["changes"]
+    assert (first["kind"], first["growth"], first["wait"]) == ("grown", 61, "queue.get")
+    assert (second["kind"], second["wait"], second["site"]) == ("gone", None, None)
+    assert not decoded(diff_document(diff, min_growth=62))["has_grown"]
+    decoded(diff_document(Diff("", "", Level.ENTRY, ()), min_growth=1))
