@@ -2,6 +2,10 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
+# The servers that `make score` watches have a venv of their own, with the real packages.
+SCENARIOS := .venv-scenarios
+SCENARIOS_STAMP := $(SCENARIOS)/.installed
+
 # The tests also attach to the interpreters that `make pythons` brought, if it ran.
 COLON := :
 TEST_PYTHONS := $(wildcard $(CURDIR)/.pythons/usr/bin)
@@ -52,6 +56,14 @@ types: $(STAMP)  ## Check the types
 acceptance: $(STAMP)  ## Run all tests, the slow ones too
 	$(PYTEST)
 
+score: $(SCENARIOS_STAMP)  ## Watch real servers, leaking and healthy, and score the verdicts (15 min)
+	$(SCENARIOS)/bin/python -m tests.scenarios.score
+
+$(SCENARIOS_STAMP): pyproject.toml $(STAMP)
+	$(RUN) -m venv --clear $(SCENARIOS)
+	$(SCENARIOS)/bin/python -m pip install --quiet --editable '.[scenarios]'
+	@touch $@
+
 pythons:  ## Bring Python 3.14 and 3.15 into .pythons, for the tests to attach to (Debian)
 	.ci/install-pythons .pythons
 
@@ -62,5 +74,5 @@ readme: $(STAMP)  ## Write the help texts in the README anew
 	$(RUN) -m tests.readme_blocks
 
 clean:  ## Remove all that was made here but .pythons
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov
+	rm -rf $(VENV) $(SCENARIOS) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov
 	find leakscope tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -37,7 +37,8 @@ class Stay:
     places: int  # groups that it has been in, all levels together
     looks: int
     ran_looks: int
-    longest_rest_s: float
+    mean_rest_s: float  # between two runs, as far as looks tell; 0 where there was none
+    rest_spread_s: float  # the standard deviation of these rests
     last_ran_s: float | None
     state: RunState
     running_share: float  # of all looks at it, how many found it running

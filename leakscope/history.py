@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from math import sqrt
 
 from leakscope.facts import GroupFacts, Left, Point, Stay
 from leakscope.model import Changes, Frames, Ran, RunState, ThreadKey, ThreadSample
@@ -54,7 +55,20 @@ class OpenStay:
     looks: int = 0  # looks at its counters since it came
     ran_looks: int = 0  # of these, looks after which it turned out to have run
     last_ran_s: float | None = None
-    longest_rest_s: float = 0.0  # the longest time between two runs
+    rests_s: float = 0.0  # times between its runs, added up
+    rests_s2: float = 0.0  # their squares
+
+    @property
+    def mean_rest_s(self) -> float:
+        """The mean time between two runs; 0 before the first."""
+        return self.rests_s / self.ran_looks if self.ran_looks else 0.0
+
+    @property
+    def rest_spread_s(self) -> float:
+        """The standard deviation of the times between its runs."""
+        if not self.ran_looks:
+            return 0.0
+        return sqrt(max(self.rests_s2 / self.ran_looks - self.mean_rest_s**2, 0.0))
 
 
 @dataclass(slots=True)
@@ -205,7 +219,8 @@ class History:
                     continue
                 stay.ran_looks += 1
                 rest_s = self.now_s - (stay.since_s if stay.last_ran_s is None else stay.last_ran_s)
-                stay.longest_rest_s = max(stay.longest_rest_s, rest_s)
+                stay.rests_s += rest_s
+                stay.rests_s2 += rest_s * rest_s
                 stay.last_ran_s = self.now_s
 
     def _note_sizes(self) -> None:
@@ -257,7 +272,8 @@ class History:
             places=len(track.been),
             looks=stay.looks,
             ran_looks=stay.ran_looks,
-            longest_rest_s=stay.longest_rest_s,
+            mean_rest_s=stay.mean_rest_s,
+            rest_spread_s=stay.rest_spread_s,
             last_ran_s=stay.last_ran_s,
             state=sample.state,
             running_share=track.looks_running / track.looks if track.looks else 0.0,

@@ -50,6 +50,9 @@ class Trend(StrEnum):
 
 LEAKS = (Trend.LEAKING, Trend.RUNAWAY)
 
+# Two rests between three runs can be compared; fewer tell of no clock.
+MIN_RUNS_OF_A_CLOCK = 3
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:
@@ -154,14 +157,21 @@ def _are_mostly_used(facts: GroupFacts, policy: Policy) -> bool:
     Then those that were not yet are too young to tell, and no sign of a leak.
     """
     came = [stay for stay in facts.stays if not stay.from_start]
-    used = sum(is_in_use(stay, facts.interval_s, policy) for stay in came)
-    return used > len(came) / 2
+    return len(unused(came, facts, policy)) < len(came) / 2
 
 
-def _is_candidate(stay: Stay, facts: GroupFacts, policy: Policy) -> bool:
-    if stay.from_start and stay.born_s is None:
-        return False  # when it came is not known
-    return not is_in_use(stay, facts.interval_s, policy)
+def unused(stays: Sequence[Stay], facts: GroupFacts, policy: Policy) -> list[Stay]:
+    """Of these threads of one stack, those that show no sign of being given work.
+
+    They share their code and so the way that they wake up: where more than a third of those that do
+    keep no clock, the others only seem to, for a while, and none but those that never woke count.
+    """
+    kept = [stay for stay in stays if not is_in_use(stay, facts.interval_s, policy)]
+    woken = [stay for stay in facts.stays if stay.ran_looks >= MIN_RUNS_OF_A_CLOCK]
+    by_clock = sum(_is_regular(stay, facts.interval_s) for stay in woken)
+    if by_clock < 2 / 3 * len(woken):
+        return [stay for stay in kept if stay.ran_looks == 0]
+    return kept
 
 
 def is_in_use(stay: Stay, interval_s: float, policy: Policy = DEFAULT_POLICY) -> bool:
@@ -180,13 +190,12 @@ def is_in_use(stay: Stay, interval_s: float, policy: Policy = DEFAULT_POLICY) ->
 def _is_regular(stay: Stay, interval_s: float) -> bool:
     """Whether a thread wakes up by a clock of its own.
 
-    With work that comes at random the longest of a few rests is two or three times the mean one;
-    with a clock it is the mean one, give or take the look that it fell between.
+    The rests of work that comes at random spread as wide as their mean is long (a Poisson process).
+    A clock's hardly spread, but for the look that a run falls between (half an interval).
     """
-    if stay.ran_looks < 3:
+    if stay.ran_looks < MIN_RUNS_OF_A_CLOCK:
         return False
-    mean_rest_s = stay.looks * interval_s / stay.ran_looks
-    return stay.longest_rest_s <= 1.6 * mean_rest_s + 1.2 * interval_s
+    return stay.rest_spread_s <= 0.35 * stay.mean_rest_s + 0.5 * interval_s
 
 
 def _normal_stay_s(left: Sequence[Left], policy: Policy) -> float:
@@ -219,7 +228,8 @@ def likely_leaked(facts: GroupFacts, policy: Policy = DEFAULT_POLICY) -> list[St
     Those that outlived every normal stay give the rate at which threads leak. A younger one is
     leaked as likely as leaks are among all that would still be there at its age.
     """
-    held = [stay for stay in facts.stays if _is_candidate(stay, facts, policy)]
+    known = [stay for stay in facts.stays if not stay.from_start or stay.born_s is not None]
+    held = unused(known, facts, policy)
     normal_s = _normal_stay_s(facts.left, policy)
     old = [stay for stay in held if facts.now_s - stay.began_s > normal_s]
     if not old:
@@ -333,8 +343,8 @@ def _born(facts: GroupFacts, policy: Policy) -> Verdict | None:
     """What start times alone say, of growth that began before the watch."""
     if facts.level is not Level.FUNCTION:
         return None
-    held = [stay for stay in facts.stays if stay.born_s is not None]
-    held = [stay for stay in held if not is_in_use(stay, facts.interval_s, policy)]
+    known = [stay for stay in facts.stays if stay.born_s is not None]
+    held = unused(known, facts, policy)
     single = set(without_bursts([stay.began_s for stay in held]))
     held = [stay for stay in held if stay.began_s in single]
     if len(held) < policy.min_held:

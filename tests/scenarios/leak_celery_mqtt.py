@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tests.scenarios.queues import celery_app, celery_worker, sending
-from tests.scenarios import servers
-from tests.scenarios.stage import run
-
 import paho.mqtt.client as mqtt
+
+from tests.scenarios import servers
+from tests.scenarios.queues import celery_app, celery_worker, sending
+from tests.scenarios.stage import run
 
 DESCRIPTION = (
     "celery worker, thread pool(6), in-memory broker, bursts; every 5 s a task starts the loop of "

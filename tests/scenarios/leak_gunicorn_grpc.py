@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import grpc
+
 from tests.scenarios import load, servers
 from tests.scenarios.stage import run
 

@@ -8,10 +8,11 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
-from tests.scenarios import load, servers
-from tests.scenarios.stage import run
 from watchdog.events import FileSystemEventHandler
 from watchdog.observers import Observer
+
+from tests.scenarios import load, servers
+from tests.scenarios.stage import run
 
 DESCRIPTION = (
     "uvicorn + starlette, sine load; every 6 s an upload starts a watchdog Observer on its folder "

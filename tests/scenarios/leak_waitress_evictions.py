@@ -8,6 +8,7 @@ import threading
 from itertools import count
 
 from cachetools import TTLCache
+
 from tests.scenarios import load, servers
 from tests.scenarios.stage import leaked, run
 

@@ -16,9 +16,10 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
+from watchdog.observers import Observer
+
 from tests.scenarios import load, servers
 from tests.scenarios.stage import run
-from watchdog.observers import Observer
 
 DESCRIPTION = (
     "uvicorn + starlette, sine load; nine clients, exporters, schedulers and observers are started "

@@ -7,6 +7,7 @@ import threading
 
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
+
 from tests.scenarios import load, servers
 from tests.scenarios.stage import run
 

@@ -7,11 +7,12 @@ import contextlib
 import random
 
 import websockets
-from tests.scenarios import servers
-from tests.scenarios.stage import ready, run
 from websockets.asyncio.client import connect
 from websockets.sync.server import ServerConnection
 from websockets.sync.server import serve as serve_threads
+
+from tests.scenarios import servers
+from tests.scenarios.stage import ready, run
 
 DESCRIPTION = (
     "websockets sync server, threads for each client; clients stay 10 to 40 s and say something "

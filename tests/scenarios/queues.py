@@ -9,6 +9,7 @@ from typing import Any
 
 from celery import Celery
 from celery.signals import worker_ready
+
 from tests.scenarios.stage import ready
 
 

@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 from flask import Flask
+
 from tests.scenarios.stage import ready
 
 HOST = "127.0.0.1"
@@ -52,13 +53,11 @@ def waitress(app: Flask, port: int, threads: int) -> None:
     server.run()
 
 
-def werkzeug(app: Flask, port: int, *, keep_alive: bool = False) -> None:
+def werkzeug(app: Flask, port: int) -> None:
     """Run an application under werkzeug's server: a thread a connection."""
     from werkzeug.serving import WSGIRequestHandler, make_server
 
     class Quiet(WSGIRequestHandler):
-        protocol_version = "HTTP/1.1" if keep_alive else "HTTP/1.0"
-
         def log(self, *_: Any) -> None:
             pass
 

@@ -90,9 +90,7 @@ def _run_both(loaded: bool) -> None:
         lines = _Lines(server)
         first = lines.next(START_TIMEOUT_S)
         if loaded:
-            processes.append(
-                subprocess.Popen([*command, "load", *ports], stdin=subprocess.DEVNULL)
-            )
+            processes.append(subprocess.Popen([*command, "load", *ports], stdin=subprocess.DEVNULL))
         time.sleep(WARM_UP_S)
         _say(first)
         lines.relay()

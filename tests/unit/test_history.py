@@ -132,7 +132,7 @@ def test_rests_between_runs():
     counts = (1, 1, 1, 2, 3, 3)
     stay = facts_of(*([thread(1, runs=runs)] for runs in counts)).stays[0]
     assert (stay.looks, stay.ran_looks) == (5, 2)
-    assert (stay.longest_rest_s, stay.last_ran_s) == (3.0, 4.0)
+    assert (stay.mean_rest_s, stay.rest_spread_s, stay.last_ran_s) == (2.0, 1.0, 4.0)
 
 
 def test_what_a_thread_did_on_its_way_into_a_group_is_no_sign_of_use():
