@@ -12,22 +12,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from leakscope.leaks import Leak
+from leakscope.leaks import Cause, Leak
 from leakscope.model import Frames
 from leakscope.places import Place, passes, place
 from leakscope.pools import is_connection_reader, is_idle_executor, pool_of, waiting_place
 from leakscope.stacks import is_own_code, is_stdlib, own_part, portable_path, site
 from leakscope.verdicts import Trend
-
-
-@dataclass(frozen=True, slots=True)
-class Cause:
-    """What is wrong with the program, and the fix in terms of code."""
-
-    id: str
-    certain: bool  # a statement, not a hint
-    why: str
-    cure: str
 
 
 class Case(NamedTuple):

@@ -5,18 +5,22 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
+from click.shell_completion import shell_complete
 
 from leakscope import __version__
-from leakscope.errors import LeakscopeError
+from leakscope.errors import LeakscopeError, UsageProblem
 from leakscope.output import ClosedPipe, silence_stdout
 from leakscope.printable import printable
 
 # Statuses that are not of an error class: a second Ctrl-C, and what a shell gives for SIGPIPE.
 INTERRUPTED = 130
 PIPE_CLOSED = 141
+
+# The shell asks for completions by this variable; click's documentation has the scripts.
+_COMPLETE = "_LEAKSCOPE_COMPLETE"
 
 # name -> (module below leakscope.commands, one line of help). A command's module is imported when
 # it is called, so that `--version` and `--help` do not wait for what they don't need.
@@ -67,10 +71,13 @@ def cli() -> None:
 
 def main(args: list[str] | None = None) -> NoReturn:
     """Run the command line and end the program with its status."""
+    _open_missing_streams()
     try:
-        status: Any = cli.main(args=args, prog_name="leakscope", standalone_mode=False)
-    except ClosedPipe:
+        status = _run(sys.argv[1:] if args is None else args)
+    except (ClosedPipe, BrokenPipeError):
         status = _pipe_closed()
+    except click.exceptions.Exit as stop:
+        status = stop.exit_code
     except click.ClickException as error:
         error.show()
         status = error.exit_code
@@ -79,10 +86,31 @@ def main(args: list[str] | None = None) -> NoReturn:
     except LeakscopeError as error:
         _say(error)
         status = error.exit_code
-    except SystemExit as stop:
-        # click ends a run whose pipe was closed (of `--help`, say) by itself, with status 1.
-        status = _pipe_closed() if isinstance(stop.__context__, BrokenPipeError) else stop.code
-    sys.exit(_flushed(status if isinstance(status, int) else 0))
+    except OSError as error:
+        silence_stdout()
+        _say(UsageProblem(f"cannot write: {error.strerror or error}"))
+        status = UsageProblem.exit_code
+    sys.exit(_flushed(status))
+
+
+def _run(args: list[str]) -> int:
+    """The status of a command line.
+
+    Not by `cli.main`, which takes broken pipes and signals for itself, with statuses of its own.
+    """
+    completion = os.environ.get(_COMPLETE)
+    if completion:
+        return shell_complete(cli, {}, "leakscope", _COMPLETE, completion)
+    with cli.make_context("leakscope", args) as context:
+        status = cli.invoke(context)
+    return status if isinstance(status, int) else 0
+
+
+def _open_missing_streams() -> None:
+    """Started with a closed stream, Python has None in its place, which nothing can write to."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - for good
 
 
 def _pipe_closed() -> int:

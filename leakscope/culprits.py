@@ -10,21 +10,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
+from leakscope.leaks import Culprit
 from leakscope.model import Frames
 from leakscope.places import passes, place, rests_in
-
-
-@dataclass(frozen=True, slots=True)
-class Culprit:
-    """A library whose threads leak, when used in a way that others have reported."""
-
-    library: str
-    what: str  # what leaks
-    cure: str
-    source: str  # where it was reported: `owner/repository#number`
 
 
 class Row(NamedTuple):

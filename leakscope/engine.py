@@ -7,9 +7,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from leakscope.changes import Differ
+from leakscope.explaining import explained
 from leakscope.facts import GroupFacts, Point
 from leakscope.history import History, thinned
 from leakscope.leaks import Judged, Leak, common_wait, find_leaks
+from leakscope.limits import (
+    Deadline,
+    Resources,
+    ThreadCost,
+    nearest_deadline,
+    relative_error,
+    thread_cost,
+    with_cost,
+)
 from leakscope.model import Changes, Missed, RunState, Snapshot, Target
 from leakscope.report import EndedBy, Group, Kind, Overall, Report
 from leakscope.stacks import Level, entry, real_frames, site
@@ -69,9 +79,13 @@ class Engine:
         self.history = History(dict.fromkeys((Level.FUNCTION, Level.ENTRY, view.level)))
         self._differ = Differ()
         self._findings: Findings | None = None
+        self.resources: list[Resources] = []
 
-    def observe(self, look: Changes | Snapshot | Missed) -> None:
-        """Take in a sample, whole or as changes, or the fact that one was missed."""
+    def observe(self, look: Changes | Snapshot | Missed | Resources) -> None:
+        """Take in a sample, whole or as changes, the fact that one was missed, or the resources."""
+        if isinstance(look, Resources):
+            self.resources = [*self.resources[:1], look]  # the first and the latest count
+            return
         self._note_time(look.taken_at, look.elapsed_s)
         self.tries += look.tries
         if isinstance(look, Missed):
@@ -147,11 +161,12 @@ class Engine:
     ) -> Report:
         """All that was found, as of the latest look."""
         findings = self.findings()
-        named = {id_ for leak in findings.leaks for id_ in leak.groups}
-        extra = () if self.view.level is Level.FUNCTION else findings.functions
+        targets = tuple(targets)
+        leaks = self._explained(findings, targets)
+        cost = thread_cost([resources.usage for resources in self.resources])
         return Report(
             kind=kind,
-            targets=tuple(targets),
+            targets=targets,
             began_at=self.began_at,
             ended_at=self.ended_at,
             ended_by=ended_by,
@@ -165,21 +180,54 @@ class Engine:
             level=self.view.level,
             verdict=findings.verdict,
             noticeable_per_min=self._noticeable_per_min(),
-            not_seen=unseen(self.history.tracks.values(), self.native, self.native_first),
-            leaks=findings.leaks,
-            groups=(
-                *(_group(judged) for judged in findings.groups),
-                *(_group(judged) for judged in extra if judged.facts.id in named),
+            not_seen=(
+                *unseen(self.history.tracks.values(), self.native, self.native_first),
+                *self._left_out(),
             ),
+            leaks=leaks,
+            groups=self._shown(findings),
             total_points=tuple(self.totals),
             now_s=self.now_s,
+            deadline=self._deadline(leaks, cost),
+            thread_cost=cost,
         )
 
-    def _noticeable_per_min(self) -> float | None:
-        """The slowest leak that would have been named: it brings enough threads in the time."""
-        if self.observed_s <= self.policy.min_watched_s:
+    def _explained(self, findings: Findings, targets: tuple[Target, ...]) -> tuple[Leak, ...]:
+        python = targets[0].python if targets else None
+        stays = {stay.key: stay for judged in findings.functions for stay in judged.facts.stays}
+        return tuple(explained(leak, stays, python) for leak in findings.leaks)
+
+    def _shown(self, findings: Findings) -> tuple[Group, ...]:
+        """The groups of the level that was asked for, and those that a leak names."""
+        named = {id_ for leak in findings.leaks for id_ in leak.groups}
+        extra = () if self.view.level is Level.FUNCTION else findings.functions
+        return (
+            *(_group(judged) for judged in findings.groups),
+            *(_group(judged) for judged in extra if judged.facts.id in named),
+        )
+
+    def _deadline(self, leaks: tuple[Leak, ...], cost: ThreadCost) -> Deadline | None:
+        """The limit that all leaks together hit first, with a range as wide as their rate's."""
+        if not leaks or not self.resources:
             return None
-        return 60 * self.policy.min_held / self.observed_s
+        rate = sum(leak.rate_per_min for leak in leaks)
+        error = relative_error(sum(len(leak.leaked) for leak in leaks))
+        return nearest_deadline(with_cost(self.resources[-1].limits, cost), rate, error)
+
+    def _left_out(self) -> tuple[str, ...]:
+        """What --ignore hides is said, lest a leak be taken for health."""
+        hidden = [f for f in self.history.facts(Level.FUNCTION) if f.size and self.view.hides(f)]
+        if not hidden:
+            return ()
+        threads = sum(facts.size for facts in hidden)
+        return (f"ignored: {threads} threads in {len(hidden)} groups, as --ignore asks",)
+
+    def _noticeable_per_min(self) -> float | None:
+        """The slowest leak that would have shown, as growth at least: enough threads in time."""
+        if self.observed_s < CLEAN_AFTER_S:
+            return None
+        long = self.observed_s > self.policy.min_watched_s
+        return 60 * (self.policy.min_held if long else self.policy.growing_by) / self.observed_s
 
 
 def _group(judged: Judged) -> Group:

@@ -41,3 +41,7 @@ class DumpFailed(LeakscopeError):
     """One dump failed for a reason that may pass: the next try can succeed."""
 
     exit_code = 5
+
+
+class DumpHung(DumpFailed):
+    """A dump did not end in time. Another try may cost as long, so it waits for the next sample."""

@@ -32,6 +32,26 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
+class Cause:
+    """What is wrong with the program, and the fix in terms of code."""
+
+    id: str
+    certain: bool  # a statement, not a hint
+    why: str
+    cure: str
+
+
+@dataclass(frozen=True, slots=True)
+class Culprit:
+    """A library whose threads leak, when used in a way that others have reported."""
+
+    library: str
+    what: str  # what leaks
+    cure: str
+    source: str  # where it was reported: `owner/repository#number`
+
+
+@dataclass(frozen=True, slots=True)
 class Leak:
     """One leak: threads that come and stay, for one reason."""
 
@@ -44,6 +64,8 @@ class Leak:
     wait: str | None
     frames: Frames
     evidence: tuple[str, ...]
+    cause: Cause | None = None
+    culprit: Culprit | None = None
 
     @property
     def site(self) -> Frame | None:

@@ -46,6 +46,19 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class Resources:
+    """What a process takes up, and what it may."""
+
+    usage: Usage
+    limits: tuple[Limit, ...]
+
+    @property
+    def elapsed_s(self) -> float:
+        """When this was read, in seconds since the watch began."""
+        return self.usage.elapsed_s
+
+
+@dataclass(frozen=True, slots=True)
 class ThreadCost:
     """What one more thread takes, with all that it holds; None where too little was seen."""
 

@@ -24,6 +24,10 @@ class Output:
     """Lines of results. Opened with the first line, so that a failure before leaves nothing."""
 
     def __init__(self, path: str = "-") -> None:
+        """Raises UsageProblem at once when there is no folder to write to, not after hours."""
+        folder = Path(path).parent
+        if path != "-" and not folder.is_dir():
+            raise UsageProblem(f"cannot write to {path}: No such file or directory")
         self.path = path
         self._file: TextIO | None = None
 

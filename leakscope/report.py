@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from leakscope.facts import Point, Stay
 from leakscope.leaks import Leak
+from leakscope.limits import Deadline, ThreadCost
 from leakscope.model import Frame, Frames, Target
 from leakscope.stacks import Level
 from leakscope.verdicts import Verdict
@@ -35,6 +36,7 @@ class EndedBy(StrEnum):
     COUNT = "count"
     SIGNAL = "signal"
     TARGET_EXITED = "target exited"
+    LEAK = "leak"
     ONE_SAMPLE = "one sample"
     RECORDING = "end of recording"
 
@@ -92,3 +94,5 @@ class Report:
     groups: tuple[Group, ...]  # biggest first; those that a leak names are always among them
     total_points: tuple[Point, ...]
     now_s: float
+    deadline: Deadline | None = None  # the limit that the leaks will hit first
+    thread_cost: ThreadCost | None = None

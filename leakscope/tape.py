@@ -13,6 +13,7 @@ import json
 import math
 from typing import Any, NamedTuple
 
+from leakscope.limits import Limit, Resources, Usage
 from leakscope.model import (
     Changes,
     Frame,
@@ -41,6 +42,9 @@ MARK = "leakscope_recording"
 #   x        threads that ended: numbers
 #   r        threads that ran: [number, runs, cpu ticks]
 #   missed   why there is no sample
+# Now and then there is a line of what the process takes up, and of the limits of that:
+#   usage    [seconds since the watch began, threads, resident bytes, descriptors]
+#   limits   [[name, used, allowed, units a thread], ...]
 _STATES = tuple(RunState)
 
 
@@ -86,8 +90,10 @@ class Encoder:
             }
         )
 
-    def look(self, look: Changes | Missed) -> str:
-        """A sample, or a gap."""
+    def look(self, look: Changes | Missed | Resources) -> str:
+        """A sample, a gap, or the resources."""
+        if isinstance(look, Resources):
+            return _resources_said(look)
         said: dict[str, Any] = {"t": round(look.taken_at, 6), "e": look.elapsed_s}
         if look.tries != 1:
             said["n"] = look.tries
@@ -145,7 +151,7 @@ class Decoder:
         self._stacks: dict[int, Frames] = {}
         self._threads: dict[int, ThreadSample] = {}
 
-    def line(self, text: str) -> Head | Changes | Missed | End:
+    def line(self, text: str) -> Head | Changes | Missed | Resources | End:
         """One line."""
         try:
             said = json.loads(text, parse_constant=_refuse)
@@ -167,11 +173,13 @@ class Decoder:
                 raise
             raise BadRecording(f"not a line of a recording: {error!r}") from None
 
-    def _meaning(self, said: dict[str, Any]) -> Head | Changes | Missed | End:
+    def _meaning(self, said: dict[str, Any]) -> Head | Changes | Missed | Resources | End:
         if MARK in said:
             return _head(said)
         if "ended_by" in said:
             return End(str(said["ended_by"]))
+        if "usage" in said:
+            return _resources(said)
         taken_at, elapsed_s = _number(said["t"]), _number(said["e"])
         tries = int(said.get("n", 1))
         if "missed" in said:
@@ -262,6 +270,30 @@ def _head(said: dict[str, Any]) -> Head:
             None if began_s is None else _number(began_s),
         ),
         None if said["interval_s"] is None else _number(said["interval_s"]),
+    )
+
+
+def _resources_said(resources: Resources) -> str:
+    usage = resources.usage
+    return _line(
+        {
+            "usage": [usage.elapsed_s, usage.threads, usage.rss_bytes, usage.descriptors],
+            "limits": [
+                [limit.name, limit.used, limit.allowed, limit.per_thread]
+                for limit in resources.limits
+            ],
+        }
+    )
+
+
+def _resources(said: dict[str, Any]) -> Resources:
+    elapsed_s, threads, rss_bytes, descriptors = said["usage"]
+    return Resources(
+        Usage(_number(elapsed_s), int(threads), _whole(rss_bytes), _whole(descriptors)),
+        tuple(
+            Limit(str(name), int(used), int(allowed), _number(per_thread))
+            for name, used, allowed, per_thread in said["limits"]
+        ),
     )
 
 

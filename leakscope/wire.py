@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import resources
 from typing import Any
@@ -16,6 +17,7 @@ from leakscope import __version__
 from leakscope.diffing import Change, Diff
 from leakscope.facts import Stay
 from leakscope.leaks import Leak
+from leakscope.limits import Deadline, ThreadCost
 from leakscope.model import Frame, Missed, Target
 from leakscope.processes import ProcessFacts
 from leakscope.report import Group, Report
@@ -75,6 +77,8 @@ def report_document(report: Report) -> Document:
         level=report.level.value,
         verdict=report.verdict.value,
         noticeable_per_min=_rate(report.noticeable_per_min),
+        deadline=_deadline(report.deadline),
+        thread_cost=_thread_cost(report.thread_cost),
         not_seen=list(report.not_seen),
         leaks=[_leak(leak) for leak in report.leaks],
         groups=[_group(group, report) for group in report.groups],
@@ -204,6 +208,26 @@ def _target(target: Target, threads: int | None, os_threads: int | None) -> Docu
     }
 
 
+def _deadline(deadline: Deadline | None) -> Document | None:
+    if deadline is None:
+        return None
+    return {
+        "limit": deadline.limit.name,
+        "used": deadline.limit.used,
+        "allowed": deadline.limit.allowed,
+        "seconds": _seconds(deadline.seconds),
+        "earliest_s": _seconds(deadline.earliest_s),
+        "latest_s": _seconds(deadline.latest_s),
+    }
+
+
+def _thread_cost(cost: ThreadCost | None) -> Document:
+    return {
+        "memory_bytes": _rounded(cost.memory_bytes if cost else None, 0),
+        "descriptors": _rounded(cost.descriptors if cost else None, 2),
+    }
+
+
 def _leak(leak: Leak) -> Document:
     return {
         "id": leak.id,
@@ -217,6 +241,8 @@ def _leak(leak: Leak) -> Document:
         "site": _frame_or_null(leak.site),
         "entry": _frame_or_null(leak.entry),
         "evidence": list(leak.evidence),
+        "cause": None if leak.cause is None else asdict(leak.cause),
+        "culprit": None if leak.culprit is None else asdict(leak.culprit),
     }
 
 

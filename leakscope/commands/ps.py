@@ -9,13 +9,13 @@ from leakscope.output import Output
 
 
 @click.command("ps", short_help="List the Python processes that you can look at.")
-@format_option("text", "json")
+@format_option("text", "json", "ndjson")
 def command(format_: str) -> None:
     """List the Python processes that this user can look at, most threads first."""
     from leakscope.sources.process_list import python_processes
 
     found = python_processes()
-    if format_ == "json":
+    if format_ != "text":
         from leakscope.wire import encode, processes_document
 
         Output().lines([encode(processes_document(found))])

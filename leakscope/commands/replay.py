@@ -11,12 +11,14 @@ from leakscope.commands.options import (
     Duration,
     format_option,
     option,
+    set_up_log,
     verdict_options,
     view_of,
     view_options,
     writing_options,
 )
 from leakscope.commands.statuses import status_of
+from leakscope.printable import printable
 
 if TYPE_CHECKING:
     from leakscope.engine import View
@@ -52,13 +54,19 @@ def command(
     """
     from leakscope.commands.printing import write_report
 
-    report = replay(file, view_of(group_by, ignore), until)
+    set_up_log(verbose=verbose)
+    report, lost = replay(file, view_of(group_by, ignore), until)
+    if lost and not quiet:
+        click.echo(f"leakscope: {printable(file)} is cut off: {printable(lost)}", err=True)
     write_report(report, output, format_, color)
     return status_of(report, exit_zero=exit_zero, fail_on=fail_on)
 
 
-def replay(file: str, view: View, until_s: float | None = None) -> Report:
-    """The report of a recording. Raises UsageProblem when it cannot be read."""
+def replay(file: str, view: View, until_s: float | None = None) -> tuple[Report, str | None]:
+    """The report of a recording, and why the rest of it is lost, if it is.
+
+    Raises UsageProblem when it cannot be read.
+    """
     from leakscope.engine import Engine
     from leakscope.model import Target
     from leakscope.report import EndedBy, Kind
@@ -69,10 +77,13 @@ def replay(file: str, view: View, until_s: float | None = None) -> Report:
     for look in recording.looks(until_s):
         engine.observe(look)
     head = recording.head
-    ended_by = EndedBy(recording.ended_by) if recording.ended_by else EndedBy.RECORDING
-    return engine.report(
+    # A recording of which a part was judged, or that was cut off, did not end as the watch did.
+    known = {reason.value: reason for reason in EndedBy}
+    ended_by = known.get(recording.ended_by or "", EndedBy.RECORDING)
+    report = engine.report(
         Kind.SUMMARY,
         (head.target,) if head else (Target(0),),
         ended_by,
         head.interval_s if head else None,
     )
+    return report, recording.cut_off

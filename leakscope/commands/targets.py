@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 from leakscope.errors import UsageProblem
+from leakscope.processes import ProcessFacts
+
+
+def _is_leakscope(process: ProcessFacts) -> bool:
+    """Whether this is a leakscope: whoever runs two means a third process by the only one."""
+    words = process.command[:3]
+    return any(word.endswith("/leakscope") for word in words) or words[1:] == ("-m", "leakscope")
 
 
 def pid_or_only(pid: int | None) -> int:
@@ -15,15 +22,15 @@ def pid_or_only(pid: int | None) -> int:
     from leakscope.renderers.text import process_lines
     from leakscope.sources.process_list import python_processes
 
-    found = python_processes()
+    found = [process for process in python_processes() if not _is_leakscope(process)]
     if not found:
         raise UsageProblem(
             "no PID was given, and there is no Python process that this user can look at",
             "Name the PID of one; as root, `leakscope ps` lists those of all users.",
         )
     if len(found) > 1:
-        listed = "\n".join("  " + line for line in process_lines(found))
+        listed = "\n".join(process_lines(found))
         raise UsageProblem(
-            "no PID was given, and there are several Python processes to look at", listed.strip()
+            "no PID was given, and there are several Python processes to look at", listed
         )
     return found[0].pid

@@ -39,6 +39,7 @@ from leakscope.commands.statuses import status_of
     metavar="FILE",
     help="Record what is seen, for `leakscope replay`: .jsonl or .jsonl.gz.",
 )
+@option("--exit-on-leak", is_flag=True, help="End as soon as a leak is certain.")
 @verdict_options
 @format_option("text", "json", "ndjson")
 @looking_options
@@ -50,6 +51,7 @@ def command(
     duration: float | None,
     count: int | None,
     record: str | None,
+    exit_on_leak: bool,
     exit_zero: bool,
     fail_on: tuple[str, ...],
     format_: str,
@@ -88,6 +90,7 @@ def command(
             follow.sample,
             blocking=blocking,
             record=record,
+            exit_on_leak=exit_on_leak,
         )
     follow.finish(report)
     out.close()

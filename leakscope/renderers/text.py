@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from leakscope.engine import CLEAN_AFTER_S, CLEAN_AFTER_SAMPLES
 from leakscope.leaks import Leak
+from leakscope.limits import deadline_sentence
 from leakscope.model import Frame, Frames, RunState, Target
 from leakscope.printable import cell_width, clipped, printable, short_path
 from leakscope.processes import ProcessFacts
@@ -28,6 +29,7 @@ ENDED = {
     EndedBy.COUNT: "ended by count",
     EndedBy.SIGNAL: "ended by signal",
     EndedBy.TARGET_EXITED: "ended because the target exited",
+    EndedBy.LEAK: "ended because of the leak",
     EndedBy.ONE_SAMPLE: "ended after one sample",
     EndedBy.RECORDING: "ended where the recording ends",
 }
@@ -85,6 +87,7 @@ def report_lines(report: Report) -> Iterator[str]:
     for number, leak in enumerate(report.leaks, 1):
         yield from _leak_lines(number, leak, report)
         yield ""
+    yield from _deadline_lines(report)
     if report.groups:
         yield from _group_lines(report)
         yield ""
@@ -119,7 +122,7 @@ def _growing(report: Report) -> str:
 def _clean(report: Report) -> str:
     seen = f"clean: no leak in {duration(report.observed_s)} ({_counted(report)})"
     if report.noticeable_per_min is None:
-        return f"{seen}; that is too short to prove one"
+        return seen
     slowest = f"{report.noticeable_per_min:.1f} threads a minute"
     return f"{seen}; a leak slower than {slowest} would not have shown"
 
@@ -137,6 +140,7 @@ def _leak_lines(number: int, leak: Leak, report: Report) -> Iterator[str]:
         f"LEAK {number}  {plural(len(leak.leaked), 'thread')}  +{leak.rate_per_min:.1f}/min"
         f"  [{doing_of_leak(leak, report)}]  {place(leak.site)}"
     )
+    yield from _diagnosis_lines(leak)
     for sentence in leak.evidence:
         yield f"  {printable(sentence)}"
     if leak.site:
@@ -150,6 +154,27 @@ def _leak_lines(number: int, leak: Leak, report: Report) -> Iterator[str]:
     if names:
         shown = [clipped(name, LONGEST_NAME) for name in names[:SAMPLE_NAMES]]
         yield f"  threads     {_some([*shown, *names[SAMPLE_NAMES:]], SAMPLE_NAMES)}"
+
+
+def _diagnosis_lines(leak: Leak) -> Iterator[str]:
+    if leak.culprit:
+        yield f"  known       {leak.culprit.library}: {leak.culprit.what} ({leak.culprit.source})"
+        yield f"  cure        {leak.culprit.cure}"
+    elif leak.cause:
+        yield f"  why         {leak.cause.why}"
+        yield f"  cure        {leak.cause.cure}"
+
+
+def _deadline_lines(report: Report) -> Iterator[str]:
+    """When the leaks will hurt, and what they cost."""
+    cost = report.thread_cost
+    if report.deadline:
+        yield f"deadline: {printable(deadline_sentence(report.deadline))}"
+    if report.leaks and cost and cost.memory_bytes is not None:
+        held = f" and {cost.descriptors:.1f} descriptors" if cost.descriptors is not None else ""
+        yield f"each new thread took {cost.memory_bytes / 1024:.0f} KiB{held}"
+    if report.deadline or (report.leaks and cost and cost.memory_bytes is not None):
+        yield ""
 
 
 def _names(leak: Leak, report: Report) -> list[str]:
@@ -183,7 +208,7 @@ def _group_lines(report: Report) -> Iterator[str]:
     shown = _without_rest(by_suspicion(report), report)
     words = verdict_words(report)
     yield from _table([_HEADINGS, *(_row(group, words) for group in shown)], numbers=(0, 1, 2))
-    cut = len(report.groups) - len(shown)
+    cut = len(by_suspicion(report)) - len(shown)
     if cut:
         yield f"and {plural(cut, 'smaller group')}"
 
@@ -219,7 +244,7 @@ def _without_rest(groups: Sequence[Group], report: Report) -> list[Group]:
 
 
 def by_suspicion(report: Report) -> list[Group]:
-    """The groups, those of leaks first, then what grows, then by size."""
+    """The groups that have threads now, those of leaks first, then what grows, then by size."""
     named = _leak_numbers(report)
 
     def rank(group: Group) -> int:
@@ -228,7 +253,8 @@ def by_suspicion(report: Report) -> list[Group]:
         trend = group.verdict.trend
         return NOTEWORTHY.index(trend) if trend in NOTEWORTHY else len(NOTEWORTHY)
 
-    return sorted(report.groups, key=lambda group: (rank(group), -group.size, group.id))
+    living = [group for group in report.groups if group.size]
+    return sorted(living, key=lambda group: (rank(group), -group.size, group.id))
 
 
 def verdict_words(report: Report) -> dict[str, str]:

@@ -28,7 +28,7 @@ def for_permission(pid: int) -> str:
         )
     elif not where:
         where.append("Root here lacks the capability SYS_PTRACE: run it where root has it.")
-    return " ".join(where)
+    return "\n".join(where)
 
 
 def _is_root() -> bool:

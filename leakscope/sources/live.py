@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from leakscope.dumps import DumpedThread
-from leakscope.errors import DumpFailed, LeakscopeError, NoSuchProcess, Unsupported
+from leakscope.errors import DumpFailed, DumpHung, LeakscopeError, NoSuchProcess, Unsupported
 from leakscope.identities import Identities
 from leakscope.model import (
     Missed,
@@ -67,6 +67,7 @@ class LiveSource:
         """One sample each interval. Raises LeakscopeError when not one can be had."""
         taken = 0
         had_one = False
+        why = ""
         while True:
             began_s = self.clock.elapsed_s()
             try:
@@ -78,7 +79,10 @@ class LiveSource:
                     self.ended_by = EndedBy.TARGET_EXITED
                     return
                 sample = Missed(time.time(), began_s, str(error))
-            had_one = had_one or isinstance(sample, Snapshot)
+            if isinstance(sample, Missed):
+                why = sample.reason
+            else:
+                had_one = True
             taken += 1
             yield sample
             ended_by = self._wait_for_next(taken, began_s)
@@ -86,7 +90,7 @@ class LiveSource:
                 self.ended_by = ended_by
                 break
         if not had_one:
-            raise Unsupported(f"not one sample of process {self.pid} succeeded")
+            raise Unsupported(f"not one sample of process {self.pid} succeeded: {why}")
 
     def _wait_for_next(self, taken: int, began_s: float) -> EndedBy | None:
         """Wait until the next sample is due; the reason when there is to be none."""
@@ -126,6 +130,7 @@ class LiveSource:
                 _log.debug("try %d: %s", tries, error)
                 used_s = self.clock.elapsed_s() - began_s
                 enough = tries >= MIN_TRIES and used_s >= self.schedule.interval_s / 2
+                enough = enough or isinstance(error, DumpHung)
                 if enough or self._stop.wait(0.005):
                     if self._stop.target_ended or self._is_another_process():
                         raise NoSuchProcess(f"process {self.pid} has ended") from None

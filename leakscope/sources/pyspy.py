@@ -15,6 +15,7 @@ from pathlib import Path
 from leakscope.dumps import BadDump, DumpedThread, parse_dump
 from leakscope.errors import (
     DumpFailed,
+    DumpHung,
     LeakscopeError,
     NoSuchProcess,
     NotPermitted,
@@ -80,7 +81,7 @@ class PySpy:
                 process_group=0,
             )
         except subprocess.TimeoutExpired:
-            raise DumpFailed(f"py-spy did not answer within {DUMP_TIMEOUT_S:.0f} s") from None
+            raise DumpHung(f"py-spy did not answer within {DUMP_TIMEOUT_S:.0f} s") from None
         except OSError as error:
             raise Unsupported(f"py-spy cannot be started: {error}") from None
         took_s = time.monotonic() - began_s
@@ -88,9 +89,12 @@ class PySpy:
         if done.returncode:
             raise explain(done.stderr.decode("utf-8", "replace"), self.pid)
         try:
-            return parse_dump(done.stdout)
+            threads = parse_dump(done.stdout)
         except BadDump as error:
             raise DumpFailed(f"py-spy's answer cannot be read: {error}") from None
+        if not threads:
+            raise DumpFailed("py-spy found no threads, and every process has one")
+        return threads
 
 
 def _environment() -> dict[str, str]:

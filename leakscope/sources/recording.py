@@ -11,6 +11,7 @@ from typing import IO, Any, BinaryIO, NamedTuple, cast
 
 from leakscope.dumps import BadDump, DumpedThread, threads_of
 from leakscope.errors import UsageProblem
+from leakscope.limits import Resources
 from leakscope.model import (
     Changes,
     Missed,
@@ -27,7 +28,7 @@ from leakscope.tape import MARK, BadRecording, Decoder, Encoder, End, Head
 # each in practice; it would only fill the memory.
 MAX_LINE = 256 * 1024 * 1024
 
-Look = Changes | Missed | Snapshot
+Look = Changes | Missed | Snapshot | Resources
 
 
 class Recorder:
@@ -39,7 +40,7 @@ class Recorder:
         self._file: IO[str] = self._open(path)
         self._write(self._encoder.head(head))
 
-    def record(self, look: Changes | Missed) -> None:
+    def record(self, look: Changes | Missed | Resources) -> None:
         """Add a look. Raises UsageProblem when the disk is full; what was written stays good."""
         self._write(self._encoder.look(look))
 

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, cast
 from leakscope.diffing import Look, Stack
 from leakscope.dumps import BadDump, threads_of
 from leakscope.errors import UsageProblem
-from leakscope.model import Changes, Frame, Frames, Missed, Snapshot, ThreadKey
+from leakscope.model import Changes, Frame, Frames, Snapshot, ThreadKey
 from leakscope.sources.recording import MAX_LINE, Recording, unpacked
 from leakscope.stacks import Level
 from leakscope.tape import MARK
@@ -95,7 +95,7 @@ def _of_recording(recording: Recording) -> Look:
             for key in look.ended:
                 living.pop(key, None)
             living |= {thread.key: thread.frames for thread in (*look.changed, *look.began)}
-        samples += not isinstance(look, Missed)
+        samples += isinstance(look, Snapshot | Changes)
     if not samples:
         raise _BadFile("no sample in it has succeeded")
     name, lost = recording.path, recording.cut_off

@@ -358,7 +358,6 @@ def test_a_stopped_target_cannot_be_looked_at_with_blocking(stopped, command):
     assert not is_running_freely(stopped)
 
 
-@pytest.mark.xfail(strict=True, reason="only says that not one sample succeeded, not why")
 @pytest.mark.parametrize("command", [("dump",), ("watch", "--count", "1")], ids=" ".join)
 def test_a_blocking_look_at_a_stopped_target_says_what_is_wrong(stopped, command):
     run = leakscope_cli(*command, stopped, "--blocking")
@@ -454,7 +453,6 @@ def test_a_full_disk_behind_stdout(service, command):
     assert "No space left on device" in complaint_of(run)
 
 
-@pytest.mark.xfail(strict=True, reason="a trace: click prints help, version and completions itself")
 @pytest.mark.parametrize("option", ["--help", "--version"])
 def test_a_full_disk_behind_the_help(option):
     run = shell(f"exec {LEAKSCOPE} {option} >/dev/full")
@@ -472,7 +470,6 @@ def test_a_missing_folder(service, tmp_path, command):
     assert not path.parent.exists()
 
 
-@pytest.mark.xfail(strict=True, reason="a text watch finds out at its end, after hours maybe")
 def test_a_missing_folder_is_found_before_the_watch(service, tmp_path):
     path = tmp_path / "missing" / "report"
     run = leakscope_cli("watch", service.pid, "--count", "2", "-n", "100ms", "-v", "-o", path)
@@ -517,12 +514,7 @@ def test_a_reader_that_leaves_after_a_line(service):
         "watch {pid} --count 2 -n 100ms",
         "ps",
         "schema",
-        pytest.param(
-            "--help",
-            marks=pytest.mark.xfail(
-                strict=True, reason="1: click 8.5 leaves no trace of the closed pipe in SystemExit"
-            ),
-        ),
+        pytest.param("--help"),
     ],
 )
 def test_a_reader_that_has_gone(service, command):
@@ -546,7 +538,6 @@ def test_each_line_of_a_watch_comes_at_once(service):
 CLOSED = ["dump {pid}", "dump {pid} --json", "watch {pid} --count 2 -n 100ms", "ps", "--help"]
 
 
-@pytest.mark.xfail(strict=True, reason="a trace: sys.stdout is None then")
 @pytest.mark.parametrize("command", CLOSED)
 def test_a_closed_stdout_is_no_fault_of_the_program(service, command):
     run = shell(f"exec {LEAKSCOPE} {command.format(pid=service.pid)} >&-")

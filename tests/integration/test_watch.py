@@ -135,7 +135,7 @@ def summary_of(run: subprocess.CompletedProcess[str]) -> Document:
 @pytest.mark.all_pythons
 def test_a_leak_is_named_and_nothing_else(watched):
     summary = summary_of(watched.leaking)
-    assert summary["verdict"] == "leaking"
+    assert summary["verdict"] == "leaking", group_at(summary, "consume")["evidence"]
     assert watched.leaking.returncode == 1
     assert summary["ended_by"] == "duration"
     (leak,) = summary["leaks"]

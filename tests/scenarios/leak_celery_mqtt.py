@@ -16,7 +16,7 @@ LEAKS = True
 LEAKED_FUNCTION = r"paho"
 
 app = celery_app()
-clients = []
+clients: list[mqtt.Client] = []
 nobody = [0]
 
 

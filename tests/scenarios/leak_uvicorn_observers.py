@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -21,7 +22,7 @@ DESCRIPTION = (
 LEAKS = True
 LEAKED_FUNCTION = r"watchdog/"
 
-observers = []
+observers: list[Any] = []
 
 
 def page(_: Request) -> PlainTextResponse:

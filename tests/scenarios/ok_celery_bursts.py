@@ -7,8 +7,8 @@ from tests.scenarios.queues import celery_app, celery_worker, sending
 from tests.scenarios.stage import run
 
 DESCRIPTION = (
-    "celery worker, thread pool(20), in-memory broker; short tasks in bursts of 20 s, and long ones "
-    "of 10 to 25 s all the time: the pool fills up, its workers wait in two places"
+    "celery worker, thread pool(20), in-memory broker; short tasks in bursts of 20 s, and "
+    "long ones of 10 to 25 s all the time: the pool fills up, its workers wait in two places"
 )
 LEAKS = False
 LEAKED_FUNCTION = ""

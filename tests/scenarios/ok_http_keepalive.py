@@ -11,8 +11,8 @@ from tests.scenarios import load, servers
 from tests.scenarios.stage import ready, run
 
 DESCRIPTION = (
-    "http.server's ThreadingHTTPServer (HTTP/1.1, a thread a connection); a client comes every 4 s, "
-    "keeps its connection, and asks for something every 5 to 20 s, a third of them only once; "
+    "http.server's ThreadingHTTPServer (HTTP/1.1, a thread a connection); a client comes every "
+    "4 s, keeps its connection, and asks for something every 5 to 20 s, a third of them only once; "
     "beside them a light load of short requests"
 )
 LEAKS = False
@@ -56,7 +56,7 @@ async def stays(port: int, *, quiet: bool) -> None:
 
 async def arrivals(port: int) -> None:
     """One more, every so often."""
-    here = set()
+    here: set[asyncio.Task[None]] = set()
     while True:
         here.add(asyncio.create_task(stays(port, quiet=len(here) % 3 == 0)))
         await asyncio.sleep(random.uniform(2, 6))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from leakscope.engine import Engine
-from leakscope.model import Frames, Missed, ThreadKey
+from leakscope.model import Changes, Frames, ThreadKey
 from leakscope.sources.recording import Recording
 from leakscope.stacks import Level, group_id
 
@@ -40,11 +40,11 @@ def told_by(path: str) -> Told:
     engine = Engine()
     for look in Recording(path).looks():
         engine.observe(look)
-        if isinstance(look, Missed):
+        if not isinstance(look, Changes):
             continue
         told.looks += 1
         _count(told, engine)
-        for thread in (*look.began, *look.changed) if hasattr(look, "began") else look.threads:
+        for thread in (*look.began, *look.changed):
             _name(told, thread.key, thread.name, thread.frames)
     return told
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from leakscope.causes import ROWS, Cause, cause_of, executors
+from leakscope.causes import ROWS, cause_of, executors
+from leakscope.leaks import Cause
 from leakscope.model import Frame, Frames
 from leakscope.verdicts import Trend
 from leakscope.waits import BY_SYSCALL, BY_WCHAN, PATTERNS, wait_by_frames
