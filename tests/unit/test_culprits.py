@@ -7,6 +7,7 @@ import re
 import pytest
 
 from leakscope.culprits import ROWS, culprit_of
+from leakscope.leaks import Culprit
 from leakscope.model import Frame, Frames
 from leakscope.stacks import last_part
 from tests.builders import LIB, frame, started
