@@ -45,6 +45,8 @@ LAYERS = {
     "parked": 3,
     "pools": 3,
     "renderers/sparkline": 3,
+    "variables": 2,
+    "renderers/variables_text": 3,
     "sources/recording": 3,
     "unseen": 4,
     "verdicts": 4,

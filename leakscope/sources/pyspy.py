@@ -55,15 +55,27 @@ def find_pyspy() -> str:
 class PySpy:
     """Dumps the threads of one process, one dump at a time."""
 
-    def __init__(self, pid: int, *, blocking: bool = False) -> None:
+    def __init__(self, pid: int, *, blocking: bool = False, variables: bool = False) -> None:
         self.pid = pid
         self.blocking = blocking
         self._command = [find_pyspy(), "dump", "--json", "--pid", str(pid)]
         if not blocking:
             self._command.append("--nonblocking")
+        if variables:
+            self._command.append("--locals")
 
     def dump(self) -> tuple[DumpedThread, ...]:
-        """The threads now, newest first.
+        """The threads now, newest first. Raises as `text` does."""
+        try:
+            threads = parse_dump(self.text())
+        except BadDump as error:
+            raise DumpFailed(f"py-spy's answer cannot be read: {error}") from None
+        if not threads:
+            raise DumpFailed("py-spy found no threads, and every process has one")
+        return threads
+
+    def text(self) -> bytes:
+        """What py-spy prints.
 
         Raises DumpFailed when the next try may succeed; NoSuchProcess, NotPermitted or Unsupported
         when it will not.
@@ -88,13 +100,7 @@ class PySpy:
         _log.debug("%s: status %d in %.3f s", " ".join(self._command), done.returncode, took_s)
         if done.returncode:
             raise explain(done.stderr.decode("utf-8", "replace"), self.pid)
-        try:
-            threads = parse_dump(done.stdout)
-        except BadDump as error:
-            raise DumpFailed(f"py-spy's answer cannot be read: {error}") from None
-        if not threads:
-            raise DumpFailed("py-spy found no threads, and every process has one")
-        return threads
+        return done.stdout
 
 
 def _environment() -> dict[str, str]:

@@ -310,3 +310,19 @@ def test_leakscope_does_not_list_itself(service):
     processes = checked(leakscope_cli("ps", "--json").stdout)["processes"]
     commands = [process["command"] or [] for process in processes]
     assert [sys.executable, "-m", "leakscope", "ps", "--json"] not in commands
+
+
+@pytest.mark.attach
+def test_local_variables_are_shown_only_when_asked_for():
+    with running("leaky_service.py", "--pool", "2", "--requests", "0") as target:
+        target.tell("leak 4")
+        dump = leakscope_cli("dump", target.pid)
+        assert "jobs =" not in dump.stdout
+        group = re.search(r"^4 @ (\w{12})", dump.stdout, re.MULTILINE)
+        assert group, dump.stdout
+        shown = leakscope_cli("dump", target.pid, "--locals", group[1])
+        assert shown.returncode == 0
+        assert shown.stdout.count("argument  jobs = <Queue") == 3
+        assert "secrets" in shown.stderr
+        absent = leakscope_cli("dump", target.pid, "--locals", "0" * 12)
+        assert absent.returncode == 2
