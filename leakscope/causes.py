@@ -15,9 +15,9 @@ from typing import NamedTuple
 from leakscope.leaks import Cause, Leak
 from leakscope.model import Frames
 from leakscope.places import Place, passes, place
+from leakscope.policy import Trend
 from leakscope.pools import is_connection_reader, is_idle_executor, pool_of, waiting_place
 from leakscope.stacks import is_own_code, is_stdlib, own_part, portable_path, site
-from leakscope.verdicts import Trend
 
 
 class Case(NamedTuple):

@@ -21,10 +21,11 @@ from leakscope.limits import (
     with_cost,
 )
 from leakscope.model import Changes, Missed, RunState, Snapshot, Target
+from leakscope.policy import DEFAULT_POLICY, Policy, Trend
 from leakscope.report import EndedBy, Group, Kind, Overall, Report
 from leakscope.stacks import Level, entry, real_frames, site
 from leakscope.unseen import unseen
-from leakscope.verdicts import DEFAULT_POLICY, Policy, Trend, judge
+from leakscope.verdicts import judge
 
 # Less than this says nothing, not even that all is well: most leaks add less than a thread a
 # second.

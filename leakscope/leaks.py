@@ -11,16 +11,10 @@ from statistics import median
 from leakscope.births import TOGETHER_S, moments_of
 from leakscope.facts import GroupFacts, Stay
 from leakscope.model import Frame, Frames, ThreadKey
+from leakscope.policy import DEFAULT_POLICY, LEAKS, Policy, Trend, Verdict
+from leakscope.rules.held import likely_leaked
 from leakscope.spans import duration
 from leakscope.stacks import Level, entry, group_id, site
-from leakscope.verdicts import (
-    DEFAULT_POLICY,
-    LEAKS,
-    Policy,
-    Trend,
-    Verdict,
-    likely_leaked,
-)
 
 
 @dataclass(frozen=True, slots=True)

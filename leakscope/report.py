@@ -9,8 +9,8 @@ from leakscope.facts import Point, Stay
 from leakscope.leaks import Leak
 from leakscope.limits import Deadline, ThreadCost
 from leakscope.model import Frame, Frames, Target
+from leakscope.policy import Verdict
 from leakscope.stacks import Level
-from leakscope.verdicts import Verdict
 
 
 class Kind(StrEnum):

@@ -19,10 +19,10 @@ from leakscope.facts import Stay
 from leakscope.leaks import Leak
 from leakscope.limits import Deadline, ThreadCost
 from leakscope.model import Frame, Missed, Target
+from leakscope.policy import LEAKS, Trend
 from leakscope.processes import ProcessFacts
 from leakscope.report import Group, Report
 from leakscope.stacks import Level
-from leakscope.verdicts import LEAKS, Trend
 
 SCHEMA_VERSION = "1.0"
 

@@ -8,9 +8,9 @@ from typing import Any
 from leakscope.facts import Point, Stay
 from leakscope.leaks import Leak, common_wait
 from leakscope.model import NOT_KNOWN, Frame, Frames, RunState, Target, ThreadKey
+from leakscope.policy import Trend, Verdict
 from leakscope.report import EndedBy, Group, Kind, Overall, Report
 from leakscope.stacks import Level, entry, group_id, site
-from leakscope.verdicts import Trend, Verdict
 
 PID = 4711
 LIB = "/usr/lib/python3.11"

@@ -25,9 +25,9 @@ from leakscope.model import (
     ThreadKey,
     ThreadSample,
 )
+from leakscope.policy import Trend
 from leakscope.report import EndedBy, Kind, Report
 from leakscope.stacks import last_part
-from leakscope.verdicts import Trend
 
 PID = 4711
 LIB = "/usr/lib/python3.11"

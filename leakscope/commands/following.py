@@ -10,8 +10,8 @@ from leakscope.commands.looking import Watched
 from leakscope.commands.printing import print_lines, wants_color
 from leakscope.model import Missed
 from leakscope.output import Output
+from leakscope.policy import Trend
 from leakscope.report import Report
-from leakscope.verdicts import Trend
 
 
 class Follower(Protocol):

@@ -9,6 +9,7 @@ from leakscope.changes import Differ
 from leakscope.engine import Engine, View
 from leakscope.limits import Resources
 from leakscope.model import Sample, Snapshot, Target
+from leakscope.policy import DEFAULT_POLICY
 from leakscope.report import EndedBy, Kind, Overall, Report
 from leakscope.sources.limits import limits_of, usage_of
 from leakscope.sources.live import LiveSource, Schedule
@@ -16,7 +17,6 @@ from leakscope.sources.process_list import target
 from leakscope.sources.recording import Recorder
 from leakscope.sources.stopping import Stop, stopped_by_signals
 from leakscope.tape import Head
-from leakscope.verdicts import DEFAULT_POLICY
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from rich.text import Text
 from leakscope.facts import Point
 from leakscope.leaks import Leak
 from leakscope.model import Frame
+from leakscope.policy import Trend
 from leakscope.printable import cell_width, printable
 from leakscope.renderers.sparkline import ASCII_BLOCKS, BLOCKS, sparkline
 from leakscope.renderers.text import (
@@ -33,7 +34,6 @@ from leakscope.renderers.text import (
 from leakscope.report import Group, Overall, Report
 from leakscope.spans import duration
 from leakscope.stacks import is_own_code, is_stdlib
-from leakscope.verdicts import Trend
 
 # All styles there are, by a word or by the value of a Trend or an Overall. Only colours that can be
 # read on a light ground and on a dark one, so neither yellow nor white; "dim" and "bold" where no

@@ -33,7 +33,7 @@ ROOT = HERE.parent.parent
 README = ROOT / "README.md"
 MARKS = ("<!-- score -->", "<!-- /score -->")
 SEED = 20260923
-DURATION_S = 120
+DURATION_S = 110
 SLOW_DURATION_S = 180
 READY_TIMEOUT_S = 90.0
 # Of the threads that leakscope names, how many must be leaked ones for its place to be right.

@@ -9,7 +9,7 @@ import pytest
 from leakscope.causes import ROWS, cause_of, executors
 from leakscope.leaks import Cause
 from leakscope.model import Frame, Frames
-from leakscope.verdicts import Trend
+from leakscope.policy import Trend
 from leakscope.waits import BY_SYSCALL, BY_WCHAN, PATTERNS, wait_by_frames
 from tests.builders import LIB, frame, getting, group, leak, started
 

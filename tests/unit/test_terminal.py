@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from rich.console import Console
 from rich.style import Style
 
+from leakscope.policy import Trend
 from leakscope.renderers.sparkline import ASCII_BLOCKS, sparkline
 from leakscope.renderers.terminal import THEME, LiveView, colored, console_for, report_view
 from leakscope.renderers.text import dump_lines, report_lines
 from leakscope.report import Overall
-from leakscope.verdicts import Trend
 from tests.builders import (
     HOSTILE,
     LOOPS,

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leakscope.model import RunState
+from leakscope.policy import Trend
 from leakscope.processes import ProcessFacts
 from leakscope.renderers.text import (
     ENDED,
@@ -19,7 +20,6 @@ from leakscope.renderers.text import (
 )
 from leakscope.report import EndedBy, Kind, Overall
 from leakscope.stacks import Level
-from leakscope.verdicts import Trend
 from tests.builders import (
     HOSTILE,
     LEAKING,

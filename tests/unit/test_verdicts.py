@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 
 from leakscope.births import longest_likely_gap_s, moments_of
 from leakscope.model import Frames, RunState, Snapshot
+from leakscope.policy import Trend
 from leakscope.report import Overall, Report
 from leakscope.spans import duration
 from leakscope.stacks import Level, group_id
-from leakscope.verdicts import Trend, is_in_use
+from leakscope.use import is_in_use
 from tests.builders import stay
 from tests.samples import (
     EXECUTOR_IDLE,

@@ -18,10 +18,10 @@ from leakscope.diffing import Change, ChangeKind, Diff
 from leakscope.facts import Point, Stay
 from leakscope.leaks import Leak
 from leakscope.model import NOT_KNOWN, Frame, Missed, RunState, Target, ThreadKey
+from leakscope.policy import LEAKS, Trend, Verdict
 from leakscope.processes import ProcessFacts
 from leakscope.report import EndedBy, Group, Kind, Overall, Report
 from leakscope.stacks import Level
-from leakscope.verdicts import LEAKS, Trend, Verdict
 from leakscope.wire import (
     SCHEMA_VERSION,
     change_document,
