@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import traceback
 from typing import NoReturn
 
 import click
@@ -126,8 +127,9 @@ def _flushed(status: int) -> int:
         return _pipe_closed()
     except OSError as error:
         silence_stdout()
-        print(f"leakscope: cannot write: {error.strerror}", file=sys.stderr)
-        return status or 2
+        if not status:  # else what went wrong was said already
+            _say(UsageProblem(f"cannot write: {error.strerror or error}"))
+        return status or UsageProblem.exit_code
     return status
 
 
@@ -137,4 +139,4 @@ def _say(error: LeakscopeError) -> None:
     for line in error.advice.splitlines():
         print(f"  {printable(line)}", file=sys.stderr)
     if os.environ.get("LEAKSCOPE_DEBUG"):
-        raise error
+        traceback.print_exception(error)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from leakscope.changes import Differ
 from leakscope.explaining import explained
-from leakscope.facts import GroupFacts, Point
+from leakscope.facts import GroupFacts, Point, common_wait
 from leakscope.history import History, thinned
-from leakscope.leaks import Judged, Leak, common_wait, find_leaks
+from leakscope.leaks import Judged, Leak, find_leaks, projected
 from leakscope.limits import (
     Deadline,
     Resources,
@@ -123,6 +123,8 @@ class Engine:
             leaks = find_leaks(functions, entries, self.policy)
             shown = {Level.FUNCTION: functions, Level.ENTRY: entries}.get(self.view.level)
             groups = self._judged(self.view.level) if shown is None else shown
+            if self.view.level is not Level.FUNCTION:
+                groups = [projected(judged, functions, leaks) for judged in groups]
             self._findings = Findings(
                 tuple(groups), tuple(functions), leaks, self._overall(functions, leaks)
             )
@@ -221,7 +223,8 @@ class Engine:
         if not hidden:
             return ()
         threads = sum(facts.size for facts in hidden)
-        return (f"ignored: {threads} threads in {len(hidden)} groups, as --ignore asks",)
+        groups = "1 group" if len(hidden) == 1 else f"{len(hidden)} groups"
+        return (f"ignored: {threads} threads in {groups}, as --ignore asks",)
 
     def _noticeable_per_min(self) -> float | None:
         """The slowest leak that would have shown, as growth at least: enough threads in time."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -85,3 +86,9 @@ class GroupFacts:
     def size(self) -> int:
         """How many threads are in it now."""
         return len(self.stays)
+
+
+def common_wait(stays: Iterable[Stay]) -> str | None:
+    """What most of these threads wait for, of those of which that is known."""
+    waits = [stay.wait for stay in stays if stay.wait]
+    return max(sorted(set(waits)), key=waits.count) if waits else None

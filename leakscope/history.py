@@ -20,6 +20,10 @@ from leakscope.waits import wait_by_frames, wait_by_kernel
 # are more than any screen shows, and older ones are thinned, not cut off.
 MAX_POINTS = 600
 MAX_LEFT = 400
+# Groups that are empty now, all levels together; the one that has been longest is forgotten first.
+MAX_EMPTY = 256
+# Groups that a thread is known to have been in. One that has been in more is busy in any case.
+MAX_PLACES = 64
 # Distinct stacks (with lines) that a group remembers, to show the most common one.
 MAX_VARIANTS = 64
 
@@ -115,6 +119,7 @@ class History:
         self.tracks: dict[ThreadKey, Track] = {}
         self._cells: dict[Level, dict[str, Cell]] = {level: {} for level in self.levels}
         self._touched: dict[str, Cell] = {}
+        self._empty: dict[str, Cell] = {}  # in the order in which they emptied
 
     def observe(self, changes: Changes) -> None:
         """Take in one look."""
@@ -189,6 +194,8 @@ class History:
         cell.add_variant(frames)
         track.stays[level] = OpenStay(cell, self.now_s)
         track.been[cell_id] = track.been.get(cell_id, 0) + 1
+        if len(track.been) > MAX_PLACES:
+            del track.been[next(iter(track.been))]
         self._touched[cell_id] = cell
         return cell
 
@@ -231,7 +238,13 @@ class History:
                 cell.points.append(Point(self.now_s, size))
                 if len(cell.points) > MAX_POINTS:
                     cell.points[:] = thinned(cell.points)
+            self._empty.pop(cell.id, None)
+            if not size:
+                self._empty[cell.id] = cell
         self._touched.clear()
+        while len(self._empty) > MAX_EMPTY:
+            gone = self._empty.pop(next(iter(self._empty)))
+            del self._cells[gone.level][gone.id]
 
     def _facts(self, cell: Cell) -> GroupFacts:
         stays = tuple(

@@ -9,7 +9,7 @@ from itertools import pairwise
 from statistics import median
 
 from leakscope.births import TOGETHER_S, moments_of
-from leakscope.facts import GroupFacts, Stay
+from leakscope.facts import GroupFacts, common_wait
 from leakscope.model import Frame, Frames, ThreadKey
 from leakscope.policy import DEFAULT_POLICY, LEAKS, Policy, Trend, Verdict
 from leakscope.rules.held import likely_leaked
@@ -99,6 +99,24 @@ def find_leaks(
     return tuple(sorted(leaks, key=lambda leak: (-len(leak.leaked), leak.id)))
 
 
+def projected(shown: Judged, functions: Iterable[Judged], leaks: Iterable[Leak]) -> Judged:
+    """A group of another level, with the worst verdict that most of its threads have.
+
+    Threads are judged at the function level. Whatever is shown, the verdict of the process is that
+    of its worst group.
+    """
+    members = {stay.key for stay in shown.facts.stays}
+    for leak in leaks:
+        if len(members.intersection(leak.leaked)) > len(members) / 2:
+            verdict = Verdict(leak.trend, leak.evidence, leak.leaked, (), leak.rate_per_min)
+            return replace(shown, verdict=replace(verdict, rate_basis=leak.rate_basis))
+    growing = [judged for judged in functions if judged.verdict.trend is Trend.GROWING]
+    for judged in growing:
+        if len(members.intersection(s.key for s in judged.facts.stays)) > len(members) / 2:
+            return replace(shown, verdict=judged.verdict)
+    return shown
+
+
 def _leak(judged: Judged, leaked: Sequence[ThreadKey]) -> Leak:
     facts, verdict = judged.facts, judged.verdict
     stays = {stay.key: stay for stay in facts.stays}
@@ -174,9 +192,3 @@ def _is_family(ours: Sequence[float], theirs: Sequence[float], tolerance_s: floa
 def _near(ordered: Sequence[float], at: float, tolerance_s: float) -> bool:
     i = bisect_left(ordered, at)
     return any(abs(near - at) <= tolerance_s for near in ordered[max(i - 1, 0) : i + 1])
-
-
-def common_wait(stays: Iterable[Stay]) -> str | None:
-    """What most of these threads wait for, of those of which that is known."""
-    waits = [stay.wait for stay in stays if stay.wait]
-    return max(sorted(set(waits)), key=waits.count) if waits else None

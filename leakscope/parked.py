@@ -64,8 +64,8 @@ def _locks(stays: Sequence[Stay], python: str | None) -> Iterator[str]:
     if version >= _OWN_FUTEX_EACH:
         yield "Whether they wait for one lock or for many, Python 3.14 and newer do not show."
         return
-    locks = {stay.parking.futex for stay in at_locks if stay.parking.futex}
-    if len(locks) == 1 and version:
+    locks = {stay.parking.futex for stay in at_locks}
+    if len(locks) == 1 and None not in locks and version:
         yield (
             "All wait for one and the same lock: a queue behind a thread that holds it, or behind "
             "one that ended without releasing it."

@@ -50,13 +50,16 @@ class Policy:
     visits_of_work: int = 3
     # Likelihood from which a thread counts as leaked rather than as one of the group's short-lived.
     min_likelihood: float = 0.75
-    # Births alone: more threads, and either ten minutes (no request takes that long) or, where
-    # there is but one look to say it by, births that reach back to the first quarter of the
-    # process's life (then nothing of the kind ever ended).
+    # Births alone: more threads, over ten minutes or more, since no request takes that long and no
+    # pool takes that long to fill.
     min_births: int = 16
     births_span_s: float = 600.0
-    births_reach: float = 0.25
+    # Where there is but one look to say it by, a shorter time does if births reach back to the
+    # first quarter of the process's life (then nothing of the kind ever ended) and there are more
+    # than pools commonly have: anyio's default is 40, an executor's at most 32.
     one_look: bool = False
+    births_reach: float = 0.25
+    more_than_a_pool: int = 64
     # Growth that is worth a word though it proves nothing: this many threads, and this share.
     growing_by: int = 5
     growing_share: float = 0.2

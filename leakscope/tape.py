@@ -101,7 +101,7 @@ class Encoder:
             return _line({**said, "missed": look.reason})
         if look.os_threads is not None:
             said["os"] = look.os_threads
-        if look.native:
+        if look.native is not None:
             said["nat"] = look.native
         new_stacks: list[Any] = []
         changed = [self._changed(thread, new_stacks) for thread in look.changed]
@@ -150,6 +150,7 @@ class Decoder:
     def __init__(self) -> None:
         self._stacks: dict[int, Frames] = {}
         self._threads: dict[int, ThreadSample] = {}
+        self._keys: set[ThreadKey] = set()
 
     def line(self, text: str) -> Head | Changes | Missed | Resources | End:
         """One line."""
@@ -180,12 +181,15 @@ class Decoder:
             return End(str(said["ended_by"]))
         if "usage" in said:
             return _resources(said)
-        taken_at, elapsed_s = _number(said["t"]), _number(said["e"])
+        taken_at, elapsed_s = finite(said["t"]), finite(said["e"])
         tries = int(said.get("n", 1))
         if "missed" in said:
             return Missed(taken_at, elapsed_s, str(said["missed"]), tries)
         for number, frames in said.get("S", ()):
             self._stacks[int(number)] = tuple(_frame(*frame) for frame in frames)
+        gone = set(said.get("x", ()))
+        if not gone.isdisjoint(row[0] for part in ("c", "r") for row in said.get(part, ())):
+            raise BadRecording("a thread that ended does something in the same look")
         changed = tuple(self._changed(*row) for row in said.get("c", ()))
         began = tuple(self._began(*row) for row in said.get("b", ()))
         ran = tuple(
@@ -193,6 +197,7 @@ class Decoder:
             for number, runs, ticks in said.get("r", ())
         )
         ended = tuple(self._threads.pop(number).key for number in said.get("x", ()))
+        self._keys.difference_update(ended)
         return Changes(
             taken_at,
             elapsed_s,
@@ -201,7 +206,7 @@ class Decoder:
             ended,
             ran,
             _whole(said.get("os")),
-            _whole(said.get("nat", 0)),
+            _whole(said.get("nat")),
             tries,
         )
 
@@ -224,12 +229,15 @@ class Decoder:
             ThreadKey(int(pid or 0), _whole(tid), _whole(start_ticks), _whole(handle)),
             _text(name),
             self._stacks[stack],
-            _STATES[state],
-            None if born_s is None else _number(born_s),
+            _state(state),
+            None if born_s is None else finite(born_s),
             _parking(*parking),
             _whole(runs),
             _whole(cpu_ticks),
         )
+        if thread.key in self._keys:
+            raise BadRecording(f"thread {number} is another one that began before")
+        self._keys.add(thread.key)
         self._threads[number] = thread
         return thread
 
@@ -246,7 +254,7 @@ class Decoder:
             before.key,
             _text(name),
             self._stacks[stack],
-            _STATES[state],
+            _state(state),
             before.born_s,
             _parking(*parking),
             before.runs,
@@ -264,12 +272,12 @@ def _head(said: dict[str, Any]) -> Head:
     return Head(
         Target(
             int(target["pid"]),
-            None if started_at is None else _number(started_at),
+            None if started_at is None else finite(started_at),
             tuple(map(str, target["command"])),
             _text(target["python"]),
-            None if began_s is None else _number(began_s),
+            None if began_s is None else finite(began_s),
         ),
-        None if said["interval_s"] is None else _number(said["interval_s"]),
+        None if said["interval_s"] is None else finite(said["interval_s"]),
     )
 
 
@@ -289,9 +297,9 @@ def _resources_said(resources: Resources) -> str:
 def _resources(said: dict[str, Any]) -> Resources:
     elapsed_s, threads, rss_bytes, descriptors = said["usage"]
     return Resources(
-        Usage(_number(elapsed_s), int(threads), _whole(rss_bytes), _whole(descriptors)),
+        Usage(finite(elapsed_s), int(threads), _whole(rss_bytes), _whole(descriptors)),
         tuple(
-            Limit(str(name), int(used), int(allowed), _number(per_thread))
+            Limit(str(name), int(used), int(allowed), finite(per_thread))
             for name, used, allowed, per_thread in said["limits"]
         ),
     )
@@ -332,11 +340,18 @@ def _text(value: Any) -> str | None:
     return None if value is None else str(value)
 
 
+def _state(number: int) -> RunState:
+    if number < 0:
+        raise BadRecording(f"{number} is no state")
+    return _STATES[number]
+
+
 def _whole(value: Any) -> int | None:
     return None if value is None else int(value)
 
 
-def _number(value: Any) -> float:
+def finite(value: Any) -> float:
+    """A number of a recording. Raises BadRecording for what is none: NaN and the infinite too."""
     number = float(value)
     if not math.isfinite(number):
         raise BadRecording(f"{value!r} is not a number")

@@ -51,6 +51,8 @@ def unseen(
         said.append(
             f"native threads: {native} besides Python's{grown}; what they do is not looked at"
         )
+    if len(tracks) > 1 and all(track.sample.name is None for track in tracks):
+        said.append("thread names: py-spy could read none (one that it cannot read hides them all)")
     nameless = sum(track.sample.key.tid is None for track in tracks)
     if nameless:
         said.append(f"thread ids: of {nameless} threads the kernel's id could not be learnt")

@@ -143,6 +143,10 @@ BY_SYSCALL = {
 }
 
 
+# A sleep that is made of a select stands in the kernel's function for select.
+_SAYS_MORE_THAN_WCHAN = frozenset({35, 230})
+
+
 def _by_innermost(patterns: Iterable[Pattern]) -> dict[tuple[str, str], list[Pattern]]:
     table: dict[tuple[str, str], list[Pattern]] = {}
     for pattern in sorted(patterns, key=lambda p: -len(p.innermost)):
@@ -179,6 +183,8 @@ def wait_by_frames(frames: Frames) -> str | None:
 
 def wait_by_kernel(parking: Parking) -> str | None:
     """What the kernel says that a sleeping thread waits for; None where it doesn't say."""
+    if parking.syscall in _SAYS_MORE_THAN_WCHAN:
+        return BY_SYSCALL[parking.syscall]
     # Compilers add to a function's name: poll_schedule_timeout.constprop.0.
     by_wchan = BY_WCHAN.get((parking.wchan or "").partition(".")[0])
     return by_wchan or BY_SYSCALL.get(parking.syscall if parking.syscall is not None else -1)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from leakscope.facts import Point, Stay
-from leakscope.leaks import Leak, common_wait
+from leakscope.facts import Point, Stay, common_wait
+from leakscope.leaks import Leak
 from leakscope.model import NOT_KNOWN, Frame, Frames, RunState, Target, ThreadKey
 from leakscope.policy import Trend, Verdict
 from leakscope.report import EndedBy, Group, Kind, Overall, Report

@@ -12,6 +12,7 @@ from leakscope.model import Missed
 from leakscope.output import Output
 from leakscope.policy import Trend
 from leakscope.report import Report
+from leakscope.sources.stopping import Stop, stopped_by_signals
 
 
 class Follower(Protocol):
@@ -22,6 +23,27 @@ class Follower(Protocol):
 
     def finish(self, report: Report) -> None:
         """The watch is over."""
+
+
+def followed(
+    watching: Callable[[Callable[[Watched], None]], Report],
+    stop: Stop,
+    out: Output,
+    format_: str,
+    color: str,
+    *,
+    quiet: bool,
+) -> Report:
+    """The report of a watch that was shown while it went on.
+
+    Signals end the watch until the report is out, and not the words about it.
+    """
+    with stopped_by_signals(stop):
+        with follower(out, format_, color, quiet=quiet) as follow:
+            report = watching(follow.sample)
+        follow.finish(report)
+        out.close()
+    return report
 
 
 def follower(

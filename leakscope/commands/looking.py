@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from leakscope.changes import Differ
 from leakscope.engine import Engine, View
 from leakscope.limits import Resources
-from leakscope.model import Sample, Snapshot, Target
+from leakscope.model import Changes, Missed, Sample, Snapshot, Target
 from leakscope.policy import DEFAULT_POLICY
 from leakscope.report import EndedBy, Kind, Overall, Report
 from leakscope.sources.limits import limits_of, usage_of
 from leakscope.sources.live import LiveSource, Schedule
 from leakscope.sources.process_list import target
 from leakscope.sources.recording import Recorder
-from leakscope.sources.stopping import Stop, stopped_by_signals
+from leakscope.sources.stopping import Stop
 from leakscope.tape import Head
 
 
@@ -45,25 +45,43 @@ def look_once(pid: int, view: View, *, blocking: bool) -> Report:
     return engine.report(Kind.DUMP, (seen,), EndedBy.ONE_SAMPLE)
 
 
-# Limits and what is used of them: a few milliseconds a reading, and slow to change.
-RESOURCES_EACH_S = 60.0
+class _Intake:
+    """Hands what comes in to the engine, and to the recorder if there is one."""
 
+    # Limits and what is used of them: a few milliseconds a reading, and slow to change.
+    _RESOURCES_EACH_S = 60.0
 
-def _take_resources(engine: Engine, recorder: Recorder | None, pid: int) -> None:
-    """Read what the target takes up and may take, and hand it on; one that ended takes nothing."""
-    usage = usage_of(pid, engine.now_s, engine.threads)
-    if usage.rss_bytes is None:
-        return
-    resources = Resources(usage, limits_of(pid))
-    engine.observe(resources)
-    if recorder:
-        recorder.record(resources)
+    def __init__(self, engine: Engine, recorder: Recorder | None, pid: int) -> None:
+        self._engine = engine
+        self._recorder = recorder
+        self._pid = pid
+        self._resources_due_s = 0.0
+
+    def take(self, look: Changes | Missed | Resources) -> None:
+        self._engine.observe(look)
+        if self._recorder:
+            self._recorder.record(look)
+        if look.elapsed_s >= self._resources_due_s:
+            self._resources_due_s = look.elapsed_s + self._RESOURCES_EACH_S
+            self.take_resources()
+
+    def take_resources(self) -> None:
+        """What the target takes up and may take; one that has ended takes nothing."""
+        usage = usage_of(self._pid, self._engine.now_s, self._engine.threads)
+        if usage.rss_bytes is not None:
+            self.take(Resources(usage, limits_of(self._pid)))
+
+    def close(self, ended_by: EndedBy) -> None:
+        self.take_resources()
+        if self._recorder:
+            self._recorder.close(ended_by.value)
 
 
 def watch(
     pid: int,
     view: View,
     schedule: Schedule,
+    stop: Stop,
     on_sample: Callable[[Watched], None],
     *,
     blocking: bool,
@@ -74,31 +92,21 @@ def watch(
 
     Raises LeakscopeError when not one sample could be had.
     """
-    stop = Stop(pid)
-    with stopped_by_signals(stop):
-        source = LiveSource(pid, schedule, stop, blocking=blocking)
-        engine, differ = Engine(view), Differ()
-        seen: Target | None = None
-        recorder: Recorder | None = None
-        resources_due_s = 0.0
-        for sample in source.samples():
+    source = LiveSource(pid, schedule, stop, blocking=blocking)
+    engine, differ = Engine(view), Differ()
+    seen: Target | None = None
+    intake: _Intake | None = None
+    for sample in source.samples():
+        if seen is None or intake is None:
             # Not before the first sample: why that failed is py-spy's to say.
-            seen = seen or target(pid, source.clock.zero_at)
-            look = differ.changes(sample) if isinstance(sample, Snapshot) else sample
-            if record and recorder is None:
-                recorder = Recorder(record, Head(seen, schedule.interval_s))
-            if recorder:
-                recorder.record(look)
-            engine.observe(look)
-            if sample.elapsed_s >= resources_due_s:
-                resources_due_s = sample.elapsed_s + RESOURCES_EACH_S
-                _take_resources(engine, recorder, pid)
-            on_sample(Watched(engine, seen, sample, schedule))
-            if exit_on_leak and engine.findings().verdict is Overall.LEAKING:
-                source.ended_by = EndedBy.LEAK
-                break
-    stop.close()
-    _take_resources(engine, recorder, pid)
-    if recorder:
-        recorder.close(source.ended_by.value)
+            seen = target(pid, source.clock.zero_at)
+            recorder = Recorder(record, Head(seen, schedule.interval_s)) if record else None
+            intake = _Intake(engine, recorder, pid)
+        intake.take(differ.changes(sample) if isinstance(sample, Snapshot) else sample)
+        on_sample(Watched(engine, seen, sample, schedule))
+        if exit_on_leak and engine.findings().verdict is Overall.LEAKING:
+            source.ended_by = EndedBy.LEAK
+            break
+    if intake:
+        intake.close(source.ended_by)
     return engine.report(Kind.SUMMARY, (seen or Target(pid),), source.ended_by, schedule.interval_s)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 
 import click
 
@@ -75,23 +76,24 @@ def command(
     leakscope watch 4711 --duration 1m --json | jq -c 'select(.type == "summary") | .leaks[]'
     """
     set_up_log(verbose=verbose)
-    from leakscope.commands.following import follower
+    from leakscope.commands.following import followed
     from leakscope.commands.looking import watch
     from leakscope.commands.targets import pid_or_only
     from leakscope.output import Output
     from leakscope.sources.live import Schedule
+    from leakscope.sources.stopping import Stop
 
-    out = Output(output)
-    with follower(out, format_, color, quiet=quiet) as follow:
-        report = watch(
-            pid_or_only(pid),
-            view_of(group_by, ignore),
-            Schedule(interval, duration, count),
-            follow.sample,
-            blocking=blocking,
-            record=record,
-            exit_on_leak=exit_on_leak,
-        )
-    follow.finish(report)
-    out.close()
+    pid = pid_or_only(pid)
+    stop = Stop(pid)
+    watching = partial(
+        watch,
+        pid,
+        view_of(group_by, ignore),
+        Schedule(interval, duration, count),
+        stop,
+        blocking=blocking,
+        record=record,
+        exit_on_leak=exit_on_leak,
+    )
+    report = followed(watching, stop, Output(output), format_, color, quiet=quiet)
     return status_of(report, exit_zero=exit_zero, fail_on=fail_on)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from leakscope.births import (
     is_even,
     longest_likely_gap_s,
@@ -17,7 +19,7 @@ from leakscope.pools import (
     is_connection_reader,
 )
 from leakscope.rules.held import things_of
-from leakscope.rules.settled import commonest_wait, is_pool, what_would_settle_it
+from leakscope.rules.settled import is_pool, what_would_settle_it
 from leakscope.spans import duration
 from leakscope.stacks import Level
 from leakscope.use import unused
@@ -61,8 +63,8 @@ def born(facts: GroupFacts, policy: Policy) -> Verdict | None:
         return Verdict(Trend.STEADY, (told, stopped))
     proven = (
         len(births) >= policy.min_births
-        and _reaches_back(min(births), span_s, facts, policy)
-        and commonest_wait(held) in _INSIDE
+        and (span_s >= policy.births_span_s or _never_ended(births, facts, policy))
+        and sum(stay.wait in _INSIDE for stay in held) > len(held) / 2
         and not is_connection_reader(facts.frames)
         and not is_held_by_clients(held)
         and not is_bounded_pool(facts.frames)
@@ -74,11 +76,12 @@ def born(facts: GroupFacts, policy: Policy) -> Verdict | None:
     return Verdict(Trend.LEAKING, (told,), leaked, tuple(births), rate, "births")
 
 
-def _reaches_back(first_s: float, span_s: float, facts: GroupFacts, policy: Policy) -> bool:
-    """Whether births go back far enough that nothing else than a leak explains them."""
-    if span_s >= policy.births_span_s:
-        return True
+def _never_ended(births: Sequence[float], facts: GroupFacts, policy: Policy) -> bool:
+    """Whether all that ever began seem to be there still, and are too many for a pool."""
     if facts.process_began_s is None or not policy.one_look:
         return False
     life_s = facts.now_s - facts.process_began_s
-    return first_s - facts.process_began_s <= policy.births_reach * life_s
+    return (
+        len(births) > policy.more_than_a_pool
+        and min(births) - facts.process_began_s <= policy.births_reach * life_s
+    )

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from leakscope.facts import GroupFacts, Stay
-from leakscope.model import RunState
+from leakscope.facts import GroupFacts, common_wait
 from leakscope.policy import Policy, Trend
 from leakscope.pools import is_bounded_pool, is_connection_reader, is_executor_worker, newcomers
 from leakscope.spans import duration
+from leakscope.use import unused
 
 
 def without_leak(facts: GroupFacts, policy: Policy) -> Trend:
     """What to call a group that does not leak."""
     grown = facts.size - facts.first
     worth = max(policy.growing_by, policy.growing_share * max(facts.first, 1))
-    if grown >= worth and _still_growing(facts):
+    if grown >= worth and _still_growing(facts, policy):
         return Trend.WARMING if is_pool(facts) else Trend.GROWING
     if facts.peak - facts.size >= max(policy.growing_by, policy.growing_share * facts.peak) and (
         facts.size < facts.first
@@ -33,16 +31,17 @@ def is_pool(facts: GroupFacts) -> bool:
     )
 
 
-def _still_growing(facts: GroupFacts) -> bool:
-    """Whether the count is at its highest, or near, and rose in the last third of the time.
+def _still_growing(facts: GroupFacts, policy: Policy) -> bool:
+    """Whether the count is higher than it ever was until a third of the time ago, by a tenth.
 
-    Growth that stopped that long ago is a pool that has filled up, or a step.
+    Growth that stopped that long ago is a pool that has filled up, or a step. And threads that come
+    and go back to work swing; most of a group that grows shows no sign of use.
     """
-    if facts.size < 0.8 * facts.peak:
-        return False
     third_ago_s = facts.now_s - facts.watched_s / 3
-    then = [point.size for point in facts.points if point.elapsed_s <= third_ago_s]
-    return facts.size > (then[-1] if then else 0) + 0.1 * facts.size
+    then = max((point.size for point in facts.points if point.elapsed_s <= third_ago_s), default=0)
+    if facts.size <= then + 0.1 * facts.size:
+        return False
+    return len(unused(facts.stays, facts, policy)) >= facts.size / 2
 
 
 def growth_so_far(facts: GroupFacts, policy: Policy, trend: Trend) -> tuple[str, ...]:
@@ -58,15 +57,9 @@ def growth_so_far(facts: GroupFacts, policy: Policy, trend: Trend) -> tuple[str,
     return (*told, what_would_settle_it(facts, policy))
 
 
-def commonest_wait(stays: Sequence[Stay]) -> str | None:
-    """What most of those that do not run wait for; None where that is not known."""
-    waits = [stay.wait for stay in stays if stay.state is not RunState.RUNNING]
-    return max(set(waits), key=waits.count) if waits else None
-
-
 def what_would_settle_it(facts: GroupFacts, policy: Policy) -> str:
     """What would tell whether growth is a leak."""
-    wait = commonest_wait(facts.stays) or ""
+    wait = common_wait(facts.stays) or ""
     if is_connection_reader(facts.frames) or wait.startswith("socket"):
         return "Whoever is at the other end of the connection may hold them open, by right."
     if is_pool(facts):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -21,7 +22,9 @@ def for_permission(pid: int) -> str:
                 "This machine forbids it to everyone until it is booted anew "
                 "(kernel.yama.ptrace_scope is 3)."
             )
-        where.insert(0, f"Run it as root: sudo {_this_command()} {' '.join(sys.argv[1:])}".rstrip())
+        where.insert(
+            0, f"Run it as root: sudo {_this_command()} {shlex.join(sys.argv[1:])}".rstrip()
+        )
     elif _has_ptrace_right() and not where:
         where.append(
             "A security module (SELinux, AppArmor, seccomp) seems to forbid it, even to root."

@@ -1,4 +1,4 @@
-"""What Linux knows of a process and its threads: the only reader of /proc.
+"""What Linux knows of a process and its threads, from /proc/PID/stat, status and task.
 
 Reading stops nothing and needs no more rights than py-spy does. Everywhere else, and where a file
 cannot be read, the answer is None: unknown.
@@ -23,6 +23,7 @@ _FUTEX, _WAIT4, _WAITID = 202, 61, 247
 _SLEEPS = (35, 230)  # nanosleep, clock_nanosleep
 _READS = (0, 45, 47)  # read, recvfrom, recvmsg
 _TIMEOUT_IN_MS = {7: 2, 232: 3, 281: 3}  # poll, epoll_wait, epoll_pwait; -1 waits for ever
+_SELECTS = (23, 270)  # select, pselect6
 _TIMEOUT_BY_POINTER = {23: 4, 270: 4, 271: 2}  # select, pselect6, ppoll; none waits for ever
 
 
@@ -189,6 +190,9 @@ def parse_call(fields: list[bytes]) -> Call | None:
         return Call(number, deadline=arguments[3] != 0, futex=arguments[0])
     if number in _TIMEOUT_IN_MS:
         return Call(number, deadline=arguments[_TIMEOUT_IN_MS[number]] & 0xFFFFFFFF != 0xFFFFFFFF)
+    if number in _SELECTS and arguments[0] == 0:
+        # Until 3.10 `time.sleep` is a select of nothing; then it sleeps like any other sleeper.
+        return Call(_SLEEPS[0], deadline=arguments[4] != 0)
     if number in _TIMEOUT_BY_POINTER:
         return Call(number, deadline=arguments[_TIMEOUT_BY_POINTER[number]] != 0)
     if number in _SLEEPS:

@@ -31,6 +31,9 @@ _log = logging.getLogger(__name__)
 # A dump fails about once in 15 while threads come and go as fast as Python can make them, and up to
 # five times in a row; so it is tried again, for at most half of the interval.
 MIN_TRIES = 5
+# The first sample is late by as much as it took to start; a last one that is due that much after
+# the end is still within the duration that was asked for.
+_LATE_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,7 @@ class LiveSource:
         self.clock = Clock()
         self._stop = stop
         self._blocking = blocking
+        self._first_s = 0.0
         self._pyspy = PySpy(pid, blocking=blocking)
         self._identities = Identities()
         self._sockets = Sockets(pid)
@@ -70,6 +74,7 @@ class LiveSource:
         why = ""
         while True:
             began_s = self.clock.elapsed_s()
+            self._first_s = began_s if not taken else self._first_s
             try:
                 sample = self._sample()
             except LeakscopeError as error:
@@ -85,22 +90,24 @@ class LiveSource:
                 had_one = True
             taken += 1
             yield sample
-            ended_by = self._wait_for_next(taken, began_s)
+            ended_by = self._wait_for_next(taken)
             if ended_by:
                 self.ended_by = ended_by
                 break
         if not had_one:
             raise Unsupported(f"not one sample of process {self.pid} succeeded: {why}")
 
-    def _wait_for_next(self, taken: int, began_s: float) -> EndedBy | None:
+    def _wait_for_next(self, taken: int) -> EndedBy | None:
         """Wait until the next sample is due; the reason when there is to be none."""
         schedule = self.schedule
         if schedule.count is not None and taken >= schedule.count:
             return EndedBy.COUNT
-        due_s = began_s + schedule.interval_s
+        # Due times are whole intervals from the first sample, so that delays don't add up.
+        done = int((self.clock.elapsed_s() - self._first_s) / schedule.interval_s)
+        due_s = self._first_s + (done + 1) * schedule.interval_s
         end_s = schedule.duration_s
-        if end_s is not None and due_s > end_s + schedule.interval_s / 2:
-            self._stop.wait(min(end_s - self.clock.elapsed_s(), schedule.interval_s))
+        if end_s is not None and due_s > end_s + _LATE_S:
+            self._stop.wait(end_s - self.clock.elapsed_s())
             if not self._stop.signalled and not self._stop.target_ended:
                 return EndedBy.DURATION
         else:
@@ -137,6 +144,7 @@ class LiveSource:
                     return Missed(time.time(), began_s, str(error), tries)
 
     def _snapshot(self, tries: int) -> Snapshot:
+        self._sockets.new_look()
         facts = kernel.threads(self.pid)
         elapsed_s, taken_at = self.clock.elapsed_s(), time.time()
         dumped = self._pyspy.dump()

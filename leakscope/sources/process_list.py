@@ -37,7 +37,7 @@ def target(pid: int, elapsed_zero_at: float | None = None) -> Target:
 
 
 def python_processes() -> list[ProcessFacts]:
-    """The Python processes that this user can look at, without leakscope; most threads first."""
+    """The Python processes that this user can look at, but this one; most threads first."""
     found: list[ProcessFacts] = []
     for process in psutil.process_iter():
         if process.pid == os.getpid():

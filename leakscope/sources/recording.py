@@ -22,7 +22,7 @@ from leakscope.model import (
     ThreadKey,
     ThreadSample,
 )
-from leakscope.tape import MARK, BadRecording, Decoder, Encoder, End, Head
+from leakscope.tape import MARK, BadRecording, Decoder, Encoder, End, Head, finite
 
 # A line longer than this is none that leakscope or py-spy wrote of 4096 threads with 4096 frames
 # each in practice; it would only fill the memory.
@@ -205,18 +205,18 @@ class _RawSamples:
             self._head(said)
             return None
         except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-            if isinstance(error, BadDump):
+            if isinstance(error, BadDump | BadRecording):
                 raise
             raise BadDump(f"not a sample: {error!r}") from None
 
     def _head(self, said: dict[str, Any]) -> None:
-        self._ticks_per_s = float(said["clk_tck"])
-        self._boot_at = float(said["boot_time"])
+        self._ticks_per_s = finite(said["clk_tck"])
+        self._boot_at = finite(said["boot_time"])
         target = Target(int(said["pid"]), python=said.get("python"))
         self._recording.head = Head(target, None)
 
     def _sample(self, said: dict[str, Any]) -> Look:
-        taken_at = float(said["t"])
+        taken_at = finite(said["t"])
         if self._zero_at is None:
             self._zero_at = taken_at
         elapsed_s = taken_at - self._zero_at

@@ -25,6 +25,11 @@ class Sockets:
     def __init__(self, pid: int) -> None:
         self._pid = pid
         self._by_inode: dict[int, Connection | None] = {}
+        self._is_fresh = False
+
+    def new_look(self) -> None:
+        """From here on the tables may have changed; they are read again when need be, but once."""
+        self._is_fresh = False
 
     def connection(self, descriptor: int) -> Connection | None:
         """What a descriptor is connected to; None when it is no TCP socket, or cannot be read."""
@@ -36,11 +41,11 @@ class Sockets:
         if not found:
             return None
         inode = int(found[1])
-        if inode not in self._by_inode:
-            # Inodes are never reused while a socket lives, so a table that grew old only misses.
-            self._by_inode = {**connections(self._pid)}
-            self._by_inode.setdefault(inode, None)
-        return self._by_inode[inode]
+        # An inode is not given away while its socket lives, so a table that grew old only misses.
+        if inode not in self._by_inode and not self._is_fresh:
+            self._by_inode |= connections(self._pid)
+            self._is_fresh = True
+        return self._by_inode.setdefault(inode, None)
 
 
 def connections(pid: int) -> dict[int, Connection]:
