@@ -6,7 +6,7 @@ import gzip
 import json
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO, Any, BinaryIO, NamedTuple, cast
 
 from leakscope.dumps import BadDump, DumpedThread, threads_of
@@ -38,7 +38,12 @@ class Recorder:
         self._path = path
         self._encoder = Encoder()
         self._file: IO[str] = self._open(path)
-        self._write(self._encoder.head(head))
+        try:
+            self._write(self._encoder.head(head))
+        except UsageProblem:
+            with suppress(OSError):
+                self._file.close()
+            raise
 
     def record(self, look: Changes | Missed | Resources) -> None:
         """Add a look. Raises UsageProblem when the disk is full; what was written stays good."""
@@ -105,6 +110,8 @@ class Recording:
             yield look
         if first_s is None:
             raise UsageProblem(f"{self.path} holds no samples")
+        if decoder.is_own and self.ended_by is None and self.cut_off is None:
+            self.cut_off = "it has no last line, so whoever wrote it was killed"
 
     def _lines(self) -> Iterator[tuple[int, str]]:
         number = 0
@@ -153,6 +160,11 @@ class _OfLines:
         self._own = Decoder()
         self._raw: _RawSamples | None = None
         self._started = False
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the lines are of a recording of leakscope's own."""
+        return self._started and self._raw is None
 
     def look(self, line: str) -> Look | None:
         """The look that a line holds; None for lines that hold none."""

@@ -215,7 +215,6 @@ def test_a_packed_recording_of_a_killed_writer_says_that_it_is_cut_off(lives):
     assert leakscope_cli("replay", recording, "--json", "--quiet").stderr == ""
 
 
-@pytest.mark.xfail(strict=True, reason="bug: that its end is missing is not said of a plain one")
 def test_a_recording_of_a_killed_writer_says_that_it_is_cut_off(lives):
     recording = lives.killed.result()
     run = leakscope_cli("replay", recording, "--json")
