@@ -38,6 +38,9 @@ class Policy:
     min_held_parked: int = 6
     # Arrivals at fewer moments than this are a burst, however many threads it brought: a pool.
     min_moments: int = 5
+    # Objects that each brought the same two or more threads, none of which ran again, are alike;
+    # so many of them are no chance.
+    min_moments_alike: int = 4
     # Growth that lasted less than this is a moment, whatever its rate.
     min_span_s: float = 10.0
     # A thread must outlive by a quarter, and two seconds, what those that left had stayed.

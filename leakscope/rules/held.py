@@ -7,6 +7,7 @@ keep coming.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Sequence
 from statistics import median
 
@@ -158,11 +159,20 @@ def _is_enough(
     watched = [stay for stay in things if not stay.from_start]
     parked = facts.counters_known and all(stay.ran_looks == 0 for stay in things)
     wanted = policy.min_held_parked if parked else policy.min_held
+    alike = parked and _come_in_equal_numbers(arrivals)
+    moments = policy.min_moments_alike if alike else policy.min_moments
     return (
         len(watched) >= wanted
-        and len(moments_of(arrivals)) >= policy.min_moments
+        and len(moments_of(arrivals)) >= moments
         and arrivals[-1] - arrivals[0] >= policy.min_span_s
     )
+
+
+def _come_in_equal_numbers(arrivals: Sequence[float]) -> bool:
+    """Whether each moment brought the same number of threads, and more than one."""
+    moments = moments_of(arrivals)
+    counts = Counter(bisect_right(moments, at) for at in arrivals)
+    return len(set(counts.values())) == 1 and len(arrivals) > len(moments)
 
 
 def keeps_coming(arrivals: Sequence[float], facts: GroupFacts, policy: Policy) -> bool:
