@@ -158,9 +158,9 @@ ROWS = (
     Row(
         "executor-per-call",
         is_of_many_executors,
-        True,
-        "The thread names show many executors alive at once, each with idle workers: one is made "
-        "per call and never shut down.",
+        False,
+        "The thread names show many executors alive at once: it looks like one that is made per "
+        "call and never shut down.",
         "Use `with ThreadPoolExecutor() as pool:`, or make one executor at module level and share "
         "it.",
     ),
@@ -391,7 +391,8 @@ ROWS = (
         "lock-never-released",
         waiting("lock"),
         False,
-        "It looks like a lock that its holder does not release, or that ended without releasing.",
+        "It looks like a lock that its holder does not release, or that ended without releasing "
+        "(or a SimpleQueue that nobody fills: both wait alike).",
         "Use `with lock:`; find the holder, which is likely a thread that waits inside such a "
         "block, and move its wait out of it; `lock.acquire(timeout=30)` makes it seen.",
     ),

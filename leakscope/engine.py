@@ -24,7 +24,7 @@ from leakscope.model import Changes, Missed, RunState, Snapshot, Target
 from leakscope.policy import DEFAULT_POLICY, Policy, Trend
 from leakscope.report import EndedBy, Group, Kind, Overall, Report
 from leakscope.stacks import Level, entry, real_frames, site
-from leakscope.unseen import unseen
+from leakscope.unseen import NATIVE_GROWTH, unseen
 from leakscope.verdicts import judge
 
 # Less than this says nothing, not even that all is well: most leaks add less than a thread a
@@ -141,10 +141,15 @@ class Engine:
         trends = {judged.verdict.trend for judged in functions}
         if leaks:
             return Overall.LEAKING
-        if Trend.GROWING in trends:
+        if Trend.GROWING in trends or self.native_grown >= NATIVE_GROWTH:
             return Overall.GROWING
         enough = self.observed_s >= CLEAN_AFTER_S and self.samples >= CLEAN_AFTER_SAMPLES
         return Overall.CLEAN if enough else Overall.UNKNOWN
+
+    @property
+    def native_grown(self) -> int:
+        """Native threads that there are more of than at the first look."""
+        return (self.native or 0) - (self.native_first or 0)
 
     def group_at(self, index: int) -> Group:
         """One of the groups that are shown, by its place in `findings().groups`."""
@@ -193,6 +198,7 @@ class Engine:
             now_s=self.now_s,
             deadline=self._deadline(leaks, cost),
             thread_cost=cost,
+            native_grown=self.native_grown,
         )
 
     def _explained(self, findings: Findings, targets: tuple[Target, ...]) -> tuple[Leak, ...]:

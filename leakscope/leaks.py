@@ -11,7 +11,9 @@ from statistics import median
 from leakscope.births import TOGETHER_S, moments_of
 from leakscope.facts import GroupFacts, common_wait
 from leakscope.model import Frame, Frames, ThreadKey
+from leakscope.parked import is_held_by_clients
 from leakscope.policy import DEFAULT_POLICY, LEAKS, Policy, Trend, Verdict
+from leakscope.pools import is_connection_reader
 from leakscope.rules.held import likely_leaked
 from leakscope.spans import duration
 from leakscope.stacks import Level, entry, group_id, site
@@ -155,6 +157,8 @@ def _with_family(
             continue
         stays = [s for s in likely_leaked(other.facts, policy) if s.key not in taken]
         stays = [stay for stay in stays if stay.key not in threads]
+        if is_connection_reader(other.facts.frames) or is_held_by_clients(stays):
+            continue
         theirs = moments_of([stay.began_s for stay in stays])
         if len(theirs) >= 2 and _is_family(moments, theirs, tolerance_s):
             members.append(other)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import inf, sqrt
 
-from leakscope.spans import FORESEEABLE_S, roughly
+from leakscope.spans import FORESEEABLE_S, roughly, unit_of
 
 # Fewer new threads than this drown in what else a process takes up and gives back meanwhile.
 MIN_ADDED = 8
@@ -112,13 +112,15 @@ def deadline_sentence(deadline: Deadline) -> str:
         return f"{limit.name} is reached: no new thread can be counted on"
     if deadline.seconds < _NOW_S:
         return f"{limit.name} any moment now"
+    # All in the unit of the middle one, or the ends could not be compared.
+    unit_s = unit_of(deadline.seconds)
     said = f"{limit.name} in {roughly(deadline.seconds)}"
-    earliest = roughly(deadline.earliest_s)
+    earliest = roughly(deadline.earliest_s, unit_s)
     if deadline.earliest_s >= FORESEEABLE_S:
         return said
     if latest_s is None or latest_s >= FORESEEABLE_S:
         return f"{said}, {earliest} at the earliest"
-    latest = roughly(latest_s)
+    latest = roughly(latest_s, unit_s)
     return said if earliest == latest else f"{said}, between {earliest} and {latest}"
 
 

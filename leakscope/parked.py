@@ -32,9 +32,9 @@ def _deadlines(stays: Sequence[Stay]) -> Iterator[str]:
     if forever == len(known):
         yield "They wait without a deadline: by themselves they will never wake up."
     elif forever == 0:
-        yield "They wait with a deadline: they poll, and wait again."
+        yield "They wait with a deadline: each will wake up by itself."
     else:
-        yield f"{forever} of {len(known)} wait without a deadline, the others poll."
+        yield f"{forever} of {len(known)} wait without a deadline, the others with one."
 
 
 def _peers(stays: Sequence[Stay]) -> Iterator[str]:
@@ -67,8 +67,8 @@ def _locks(stays: Sequence[Stay], python: str | None) -> Iterator[str]:
     locks = {stay.parking.futex for stay in at_locks}
     if len(locks) == 1 and None not in locks and version:
         yield (
-            "All wait for one and the same lock: a queue behind a thread that holds it, or behind "
-            "one that ended without releasing it."
+            "All wait at one and the same place in memory: one lock, whose holder keeps it or has "
+            "ended with it, or one SimpleQueue that nobody fills."
         )
 
 

@@ -96,3 +96,4 @@ class Report:
     now_s: float
     deadline: Deadline | None = None  # the limit that the leaks will hit first
     thread_cost: ThreadCost | None = None
+    native_grown: int = 0  # threads that are not Python's, more than at first

@@ -22,13 +22,21 @@ def duration(seconds: float) -> str:
     return f"{hours // 24} d {hours % 24} h"
 
 
-def roughly(seconds: float) -> str:
-    """A span that is only estimated, in one unit: `40 s`, `12 min`, `14 h`, `9 d`, `3 years`."""
-    for unit, unit_s, below in (("s", 1, 120), ("min", 60, 120), ("h", 3600, 48)):
+_UNITS = ((1.0, "s", 120), (60.0, "min", 120), (3600.0, "h", 48), (86400.0, "d", 2 * 365))
+
+
+def unit_of(seconds: float) -> float:
+    """The unit, in seconds, in which an estimate is best told."""
+    for unit_s, _, below in _UNITS:
         if round(seconds / unit_s) < below:
-            return f"{seconds / unit_s:.0f} {unit}"
-    if seconds < 2 * _YEAR_S:
-        return f"{seconds / 86400:.0f} d"
-    if seconds < FORESEEABLE_S:
-        return f"{seconds / _YEAR_S:.0f} years"
-    return f"more than {FORESEEABLE_S / _YEAR_S:.0f} years"
+            return unit_s
+    return _YEAR_S
+
+
+def roughly(seconds: float, unit_s: float | None = None) -> str:
+    """A span that is only estimated, in one unit: `40 s`, `12 min`, `14 h`, `9 d`, `3 years`."""
+    if seconds >= FORESEEABLE_S:
+        return f"more than {FORESEEABLE_S / _YEAR_S:.0f} years"
+    unit_s = unit_of(seconds) if unit_s is None else unit_s
+    names = {known_s: name for known_s, name, _ in _UNITS}
+    return f"{seconds / unit_s:.0f} {names.get(unit_s, 'years')}"

@@ -26,7 +26,7 @@ _HIDDEN_WORK = (
 
 # A native pool (OpenBLAS, gRPC, a codec) starts a few threads when it is first used. More than a
 # machine commonly has cores is more than such a pool.
-_NATIVE_GROWTH = 16
+NATIVE_GROWTH = 16
 
 
 def unseen(
@@ -47,7 +47,7 @@ def unseen(
             said.append(sentence.format(n=n, s="" if n == 1 else "s"))
     if native:
         more = native - (native if native_first is None else native_first)
-        grown = f", {more} more than at first: they grow" if more >= _NATIVE_GROWTH else ""
+        grown = f", {more} more than at first: they grow" if more >= NATIVE_GROWTH else ""
         said.append(
             f"native threads: {native} besides Python's{grown}; what they do is not looked at"
         )

@@ -41,6 +41,7 @@ def look_once(pid: int, view: View, *, blocking: bool) -> Report:
     for sample in source.samples():
         engine.observe(sample)
     stop.close()
+    _Intake(engine, None, pid).take_resources()
     seen = target(pid, source.clock.zero_at)
     return engine.report(Kind.DUMP, (seen,), EndedBy.ONE_SAMPLE)
 
@@ -93,7 +94,8 @@ def watch(
     Raises LeakscopeError when not one sample could be had.
     """
     source = LiveSource(pid, schedule, stop, blocking=blocking)
-    engine, differ = Engine(view), Differ()
+    policy = replace(DEFAULT_POLICY, one_look=schedule.count == 1)
+    engine, differ = Engine(view, policy), Differ()
     seen: Target | None = None
     intake: _Intake | None = None
     for sample in source.samples():

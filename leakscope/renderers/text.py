@@ -17,6 +17,7 @@ from leakscope.stacks import real_frames
 
 TOP_GROUPS = 15
 TOP_IDS = 10
+TOP_GROWING = 5
 SAMPLE_NAMES = 3
 LONGEST_NAME = 60  # of a thread, or of a command within a sentence
 LONGEST_COMMAND = 200
@@ -47,6 +48,8 @@ def dump_lines(report: Report) -> Iterator[str]:
     for group in sorted(shown, key=lambda group: (-group.size, group.id)):
         yield ""
         yield _dump_header(group)
+        if group.verdict.trend in NOTEWORTHY:
+            yield from (f"  {printable(sentence)}" for sentence in group.verdict.evidence)
         yield from stack_lines(group.frames)
     if report.not_seen:
         yield ""
@@ -87,6 +90,7 @@ def report_lines(report: Report) -> Iterator[str]:
     for number, leak in enumerate(report.leaks, 1):
         yield from _leak_lines(number, leak, report)
         yield ""
+    yield from _growing_lines(report)
     yield from _deadline_lines(report)
     if report.groups:
         yield from _group_lines(report)
@@ -114,6 +118,11 @@ def _leaking(report: Report) -> str:
 
 def _growing(report: Report) -> str:
     growing = sum(group.verdict.trend is Trend.GROWING for group in report.groups)
+    if not growing and report.native_grown > 0:
+        return (
+            f"growing: {plural(report.native_grown, 'native thread')} more in "
+            f"{_processes(report)} than at first; what they do cannot be seen"
+        )
     which = plural(growing, "group") if growing else "some groups"
     grow = "grows" if growing == 1 else "grow"
     return f"growing: {which} of threads in {_processes(report)} {grow}; not proven to be a leak"
@@ -158,11 +167,22 @@ def _leak_lines(number: int, leak: Leak, report: Report) -> Iterator[str]:
 
 def _diagnosis_lines(leak: Leak) -> Iterator[str]:
     if leak.culprit:
-        yield f"  known       {leak.culprit.library}: {leak.culprit.what} ({leak.culprit.source})"
-        yield f"  cure        {leak.culprit.cure}"
+        known = f"{leak.culprit.library}: {leak.culprit.what} ({leak.culprit.source})"
+        yield f"  known       {printable(known)}"
+        yield f"  cure        {printable(leak.culprit.cure)}"
     elif leak.cause:
-        yield f"  why         {leak.cause.why}"
-        yield f"  cure        {leak.cause.cure}"
+        yield f"  why         {printable(leak.cause.why)}"
+        yield f"  cure        {printable(leak.cause.cure)}"
+
+
+def _growing_lines(report: Report) -> Iterator[str]:
+    """Why groups are held to grow, and what would tell more."""
+    growing = [group for group in by_suspicion(report) if group.verdict.trend is Trend.GROWING]
+    for group in growing[:TOP_GROWING]:
+        yield f"growing: {plural(group.size, 'thread')}  [{doing_of(group)}]  {place(group.site)}"
+        yield from (f"  {printable(sentence)}" for sentence in group.verdict.evidence)
+    if growing:
+        yield ""
 
 
 def _deadline_lines(report: Report) -> Iterator[str]:
@@ -171,7 +191,9 @@ def _deadline_lines(report: Report) -> Iterator[str]:
     if report.deadline:
         yield f"deadline: {printable(deadline_sentence(report.deadline))}"
     if report.leaks and cost and cost.memory_bytes is not None:
-        held = f" and {cost.descriptors:.1f} descriptors" if cost.descriptors is not None else ""
+        # Less than one for each of ten threads is what else the process did meanwhile.
+        some = (cost.descriptors or 0) >= 0.1
+        held = f" and {cost.descriptors:.1f} descriptors" if some else ""
         yield f"each new thread took {cost.memory_bytes / 1024:.0f} KiB{held}"
     if report.deadline or (report.leaks and cost and cost.memory_bytes is not None):
         yield ""

@@ -49,7 +49,7 @@ def held(facts: GroupFacts, policy: Policy) -> Verdict | None:
         return None
     if is_connection_reader(facts.frames) or is_held_by_clients(likely):
         return None
-    rate = rate_per_min([stay.began_s for stay in likely])
+    rate = rate_per_min([stay.began_s for stay in likely if not stay.from_start])
     parked = facts.counters_known and all(stay.ran_looks == 0 for stay in things)
     return Verdict(
         Trend.LEAKING,

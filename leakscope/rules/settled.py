@@ -41,7 +41,7 @@ def _still_growing(facts: GroupFacts, policy: Policy) -> bool:
     then = max((point.size for point in facts.points if point.elapsed_s <= third_ago_s), default=0)
     if facts.size <= then + 0.1 * facts.size:
         return False
-    return len(unused(facts.stays, facts, policy)) >= facts.size / 2
+    return is_pool(facts) or len(unused(facts.stays, facts, policy)) >= facts.size / 2
 
 
 def growth_so_far(facts: GroupFacts, policy: Policy, trend: Trend) -> tuple[str, ...]:

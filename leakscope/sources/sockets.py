@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 _LISTEN = 0x0A
+# Sockets that are remembered: as many as threads that py-spy can read.
+_MAX_ASKED = 4096
 
 
 class Connection(NamedTuple):
@@ -24,7 +26,8 @@ class Sockets:
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
-        self._by_inode: dict[int, Connection | None] = {}
+        self._table: dict[int, Connection] = {}  # as of the last reading
+        self._asked: dict[int, Connection | None] = {}
         self._is_fresh = False
 
     def new_look(self) -> None:
@@ -42,10 +45,12 @@ class Sockets:
             return None
         inode = int(found[1])
         # An inode is not given away while its socket lives, so a table that grew old only misses.
-        if inode not in self._by_inode and not self._is_fresh:
-            self._by_inode |= connections(self._pid)
+        if inode not in self._asked and not self._is_fresh:
+            self._table = connections(self._pid)
             self._is_fresh = True
-        return self._by_inode.setdefault(inode, None)
+        if len(self._asked) >= _MAX_ASKED:
+            self._asked.clear()
+        return self._asked.setdefault(inode, self._table.get(inode))
 
 
 def connections(pid: int) -> dict[int, Connection]:

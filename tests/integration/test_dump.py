@@ -84,11 +84,8 @@ def test_every_wait_is_recognised_where_it_happens(python):
         report = dumped(target)
         lines = json.loads(target.tell("lines"))
         tids = json.loads(target.tell("tids"))
-    waits = dict(WAITS)
-    if release_of(version_of(report)).startswith(("3.8.", "3.9.", "3.10.")):
-        waits["time_sleep"] = "select"  # which is how they sleep
-    groups = {function: group_at(report, function) for function in waits}
-    assert {function: group["wait"] for function, group in groups.items()} == waits
+    groups = {function: group_at(report, function) for function in WAITS}
+    assert {function: group["wait"] for function, group in groups.items()} == WAITS
     for function, group in groups.items():
         assert group["site"]["filename"] == lines["file"]
         assert group["site"]["line"] == lines[function]

@@ -111,7 +111,7 @@ def test_more_arrivals_narrow_the_range_around_the_estimate(arrivals, rate, left
     ("span", "said"),
     [
         ((14 * HOUR_S, 11 * HOUR_S, 19 * HOUR_S), " in 14 h, between 11 h and 19 h"),
-        ((90 * MINUTE_S, 70 * MINUTE_S, 3 * HOUR_S), " in 90 min, between 70 min and 3 h"),
+        ((90 * MINUTE_S, 70 * MINUTE_S, 3 * HOUR_S), " in 90 min, between 70 min and 180 min"),
         ((14 * HOUR_S, 8 * HOUR_S, None), " in 14 h, 8 h at the earliest"),
         ((14 * HOUR_S, 13.9 * HOUR_S, 14.1 * HOUR_S), " in 14 h"),
         ((9 * YEAR_S, 8 * YEAR_S, 11 * YEAR_S), " in 9 years, 8 years at the earliest"),

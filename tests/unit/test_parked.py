@@ -12,7 +12,7 @@ from leakscope.parked import is_held_by_clients, waiting_evidence
 from tests.builders import stay
 
 FOREVER, POLLS = Parking(202, deadline=False), Parking(202, deadline=True)
-ONE_LOCK = "All wait for one and the same lock"
+ONE_LOCK = "All wait at one and the same place"
 NOT_SHOWN = "Python 3.14 and newer do not show"
 
 
@@ -36,9 +36,9 @@ def test_nothing_is_said_where_nothing_is_known():
     ("parkings", "sentence"),
     [
         ([FOREVER] * 3, "They wait without a deadline: by themselves they will never wake up."),
-        ([POLLS] * 3, "They wait with a deadline: they poll, and wait again."),
-        ([FOREVER, POLLS, POLLS], "1 of 3 wait without a deadline, the others poll."),
-        ([FOREVER, POLLS, Parking()], "1 of 2 wait without a deadline, the others poll."),
+        ([POLLS] * 3, "They wait with a deadline: each will wake up by itself."),
+        ([FOREVER, POLLS, POLLS], "1 of 3 wait without a deadline, the others with one."),
+        ([FOREVER, POLLS, Parking()], "1 of 2 wait without a deadline, the others with one."),
         ([FOREVER, Parking()], "They wait without a deadline: by themselves they will never "
                                "wake up."),
     ],
