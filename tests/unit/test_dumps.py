@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from leakscope.dumps import BadDump, DumpedThread, parse_dump, threads_of
 from leakscope.model import Frame
 
-LIB = "/root/.pyenv/versions/3.11.7/lib/python3.11"
+LIB = "/opt/python/3.11.7/lib/python3.11"
 
 # Printed by py-spy 0.4.3 for a 3.11.7 with one consumer; the bootstrap frames are left out.
 DUMP_311 = """[
@@ -25,7 +25,7 @@ DUMP_311 = """[
     "frames": [
       {
         "name": "Condition.wait",
-        "filename": "/root/.pyenv/versions/3.11.7/lib/python3.11/threading.py",
+        "filename": "/opt/python/3.11.7/lib/python3.11/threading.py",
         "module": null,
         "short_filename": "threading.py",
         "line": 327,

@@ -192,7 +192,7 @@ BACKTRACE = """
 Stack backtrace:
    0: <E as anyhow::context::ext::StdError>::ext_context
    1: py_spy::python_process_info::PythonProcessInfo::new
-             at /home/runner/work/py-spy/src/python_process_info.rs:42
+             at /build/py-spy/src/python_process_info.rs:42
   10: main
 """
 

@@ -65,7 +65,7 @@ def test_last_part_of_a_qualified_name(function, last):
     [
         ("/usr/lib/python3.11/threading.py", "threading.py"),
         ("/usr/lib64/python3.9/concurrent/futures/thread.py", "concurrent/futures/thread.py"),
-        ("/root/.pyenv/versions/3.13.0/lib/python3.13t/queue.py", "queue.py"),
+        ("/opt/python/3.13.0/lib/python3.13t/queue.py", "queue.py"),
         ("/usr/lib/python311.zip/queue.py", "queue.py"),
         ("/srv/venv/lib/python3.11/site-packages/requests/api.py", "requests/api.py"),
         ("/usr/lib/python3/dist-packages/requests/api.py", "requests/api.py"),
