@@ -35,7 +35,6 @@ class Stay:
     born_s: float | None  # by the kernel
     from_start: bool  # it was there at the first look, so that its coming was not seen
     visits: int  # times that it came into this group
-    places: int  # groups that it has been in, all levels together
     looks: int
     ran_looks: int
     mean_rest_s: float  # between two runs, as far as looks tell; 0 where there was none

@@ -56,6 +56,7 @@ class OpenStay:
 
     cell: Cell
     since_s: float
+    visits: int  # times that the thread has come into this group
     looks: int = 0  # looks at its counters since it came
     ran_looks: int = 0  # of these, looks after which it turned out to have run
     last_ran_s: float | None = None
@@ -192,8 +193,8 @@ class History:
             cell = self._cells[level][cell_id] = Cell(cell_id, level, frames)
         cell.members[track.sample.key] = track
         cell.add_variant(frames)
-        track.stays[level] = OpenStay(cell, self.now_s)
-        track.been[cell_id] = track.been.get(cell_id, 0) + 1
+        visits = track.been[cell_id] = track.been.get(cell_id, 0) + 1
+        track.stays[level] = OpenStay(cell, self.now_s, visits)
         if len(track.been) > MAX_PLACES:
             del track.been[next(iter(track.been))]
         self._touched[cell_id] = cell
@@ -281,8 +282,7 @@ class History:
             began_s=track.began_s,
             born_s=sample.born_s,
             from_start=track.from_start,
-            visits=track.been[cell.id],
-            places=len(track.been),
+            visits=stay.visits,
             looks=stay.looks,
             ran_looks=stay.ran_looks,
             mean_rest_s=stay.mean_rest_s,

@@ -55,7 +55,6 @@ def stay(number: int = 1, **fields: Any) -> Stay:
         "born_s": None,
         "from_start": False,
         "visits": 1,
-        "places": 1,
         "looks": 1,
         "ran_looks": 0,
         "mean_rest_s": 0.0,

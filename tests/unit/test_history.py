@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leakscope.changes import Differ
+from leakscope.engine import Engine
 from leakscope.facts import GroupFacts, Point
-from leakscope.history import MAX_LEFT, MAX_POINTS, MAX_VARIANTS, History, thinned
+from leakscope.history import MAX_LEFT, MAX_PLACES, MAX_POINTS, MAX_VARIANTS, History, thinned
 from leakscope.model import RunState, Snapshot, ThreadKey, ThreadSample
 from leakscope.stacks import Level, group_id
 from tests.samples import (
@@ -214,3 +215,12 @@ def test_a_gap_between_looks_is_not_taken_for_looks():
     (facts,) = history_of(snapshots).facts(Level.FUNCTION)
     assert (facts.looks, facts.watched_s, facts.interval_s) == (3, 5.0, 2.5)
     assert facts.stays[0].key == key(1)
+
+
+def test_a_thread_that_has_been_in_more_groups_than_are_remembered_is_still_judged():
+    """A busy loop with ever other stacks: where it is now must not be among what is forgotten."""
+    engine = Engine()
+    for n in range(1, 3 * MAX_PLACES):
+        stack = started(own(f"step_{n}"), own("main_loop"))
+        engine.observe(snapshot(thread(1, stack), at=n))
+    assert [judged.facts.size for judged in engine.findings().groups if judged.facts.size] == [1]

@@ -76,7 +76,6 @@ def stay(tid: int | None = 28930, **changes: Any) -> Stay:
         born_s=-200.0,
         from_start=True,
         visits=1,
-        places=1,
         looks=60,
         ran_looks=0,
         mean_rest_s=0.0,
