@@ -189,7 +189,7 @@ class Engine:
             verdict=findings.verdict,
             noticeable_per_min=self._noticeable_per_min(),
             not_seen=(
-                *unseen(self.history.tracks.values(), self.native, self.native_first),
+                *unseen(self.history.tracks.values(), self.native, self.native_grown),
                 *self._left_out(),
             ),
             leaks=leaks,
@@ -225,6 +225,8 @@ class Engine:
 
     def _left_out(self) -> tuple[str, ...]:
         """What --ignore hides is said, lest a leak be taken for health."""
+        if not self.view.ignore:
+            return ()
         hidden = [f for f in self.history.facts(Level.FUNCTION) if f.size and self.view.hides(f)]
         if not hidden:
             return ()

@@ -27,10 +27,9 @@ class Identities:
         that OS thread lives; the rest is matched in order. What cannot be matched is left out.
         """
         handles = [thread.handle for thread in dumped]
+        living = set(handles)
         known = {
-            handle: tid
-            for handle, tid in self._known.items()
-            if tid in births and handle in set(handles)
+            handle: tid for handle, tid in self._known.items() if tid in births and handle in living
         }
         taken = set(known.values())
         new_handles = [handle for handle in handles if handle not in known]

@@ -11,9 +11,8 @@ from statistics import median
 from leakscope.births import TOGETHER_S, moments_of
 from leakscope.facts import GroupFacts, common_wait
 from leakscope.model import Frame, Frames, ThreadKey
-from leakscope.parked import is_held_by_clients
 from leakscope.policy import DEFAULT_POLICY, LEAKS, Policy, Trend, Verdict
-from leakscope.pools import is_connection_reader
+from leakscope.pools import is_held_open
 from leakscope.rules.held import likely_leaked
 from leakscope.spans import duration
 from leakscope.stacks import Level, entry, group_id, site
@@ -110,8 +109,14 @@ def projected(shown: Judged, functions: Iterable[Judged], leaks: Iterable[Leak])
     members = {stay.key for stay in shown.facts.stays}
     for leak in leaks:
         if len(members.intersection(leak.leaked)) > len(members) / 2:
-            verdict = Verdict(leak.trend, leak.evidence, leak.leaked, (), leak.rate_per_min)
-            return replace(shown, verdict=replace(verdict, rate_basis=leak.rate_basis))
+            verdict = Verdict(
+                leak.trend,
+                leak.evidence,
+                leak.leaked,
+                rate_per_min=leak.rate_per_min,
+                rate_basis=leak.rate_basis,
+            )
+            return replace(shown, verdict=verdict)
     growing = [judged for judged in functions if judged.verdict.trend is Trend.GROWING]
     for judged in growing:
         if len(members.intersection(s.key for s in judged.facts.stays)) > len(members) / 2:
@@ -157,7 +162,7 @@ def _with_family(
             continue
         stays = [s for s in likely_leaked(other.facts, policy) if s.key not in taken]
         stays = [stay for stay in stays if stay.key not in threads]
-        if is_connection_reader(other.facts.frames) or is_held_by_clients(stays):
+        if is_held_open(other.facts.frames, stays):
             continue
         theirs = moments_of([stay.began_s for stay in stays])
         if len(theirs) >= 2 and _is_family(moments, theirs, tolerance_s):

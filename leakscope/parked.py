@@ -70,9 +70,3 @@ def _locks(stays: Sequence[Stay], python: str | None) -> Iterator[str]:
             "All wait at one and the same place in memory: one lock, whose holder keeps it or has "
             "ended with it, or one SimpleQueue that nobody fills."
         )
-
-
-def is_held_by_clients(stays: Sequence[Stay]) -> bool:
-    """Whether most of these threads wait for what a client of this process sends next."""
-    accepted = [stay for stay in stays if stay.parking.accepted]
-    return len(accepted) > len(stays) / 2

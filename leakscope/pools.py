@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from leakscope.facts import Stay
 from leakscope.model import Frame, Frames
@@ -74,6 +74,17 @@ def is_connection_reader(frames: Frames) -> bool:
     # A handler of the user's own that reads its socket itself, called straight by socketserver.
     callers = own_part(frames)[1:2]
     return bool(callers) and _place(callers[0]) == ("socketserver.py", "__init__")
+
+
+def is_held_by_clients(stays: Sequence[Stay]) -> bool:
+    """Whether most of these threads wait for what a client of this process sends next."""
+    accepted = [stay for stay in stays if stay.parking.accepted]
+    return len(accepted) > len(stays) / 2
+
+
+def is_held_open(frames: Frames, stays: Sequence[Stay]) -> bool:
+    """Whether these threads of one stack wait for clients, by their frames or by their sockets."""
+    return is_connection_reader(frames) or is_held_by_clients(stays)
 
 
 def is_executor_worker(frames: Frames) -> bool:

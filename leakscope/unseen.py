@@ -29,12 +29,10 @@ _HIDDEN_WORK = (
 NATIVE_GROWTH = 16
 
 
-def unseen(
-    tracks: Iterable[Track], native: int | None, native_first: int | None = None
-) -> tuple[str, ...]:
+def unseen(tracks: Iterable[Track], native: int | None, native_grown: int = 0) -> tuple[str, ...]:
     """One line for each kind of thing that is there and cannot be seen.
 
-    `native` OS threads are not Python's now, `native_first` were at the first look.
+    `native` OS threads are not Python's now, `native_grown` more than at the first look.
     """
     tracks = list(tracks)
     said: list[str] = []
@@ -46,8 +44,8 @@ def unseen(
         if n:
             said.append(sentence.format(n=n, s="" if n == 1 else "s"))
     if native:
-        more = native - (native if native_first is None else native_first)
-        grown = f", {more} more than at first: they grow" if more >= NATIVE_GROWTH else ""
+        grows = native_grown >= NATIVE_GROWTH
+        grown = f", {native_grown} more than at first: they grow" if grows else ""
         said.append(
             f"native threads: {native} besides Python's{grown}; what they do is not looked at"
         )

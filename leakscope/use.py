@@ -11,6 +11,11 @@ from leakscope.policy import DEFAULT_POLICY, Policy
 MIN_RUNS_OF_A_CLOCK = 3
 
 
+def never_ran(stays: Sequence[Stay], facts: GroupFacts) -> bool:
+    """Whether the kernel's counters say that none of these threads has run since it came."""
+    return facts.counters_known and all(stay.ran_looks == 0 for stay in stays)
+
+
 def unused(stays: Sequence[Stay], facts: GroupFacts, policy: Policy) -> list[Stay]:
     """Of these threads of one stack, those that show no sign of being given work.
 

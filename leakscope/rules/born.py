@@ -12,11 +12,10 @@ from leakscope.births import (
     without_bursts,
 )
 from leakscope.facts import GroupFacts
-from leakscope.parked import is_held_by_clients
 from leakscope.policy import Policy, Trend, Verdict
 from leakscope.pools import (
     is_bounded_pool,
-    is_connection_reader,
+    is_held_open,
 )
 from leakscope.rules.held import things_of
 from leakscope.rules.settled import is_pool, what_would_settle_it
@@ -65,8 +64,7 @@ def born(facts: GroupFacts, policy: Policy) -> Verdict | None:
         len(births) >= policy.min_births
         and (span_s >= policy.births_span_s or _never_ended(births, facts, policy))
         and sum(stay.wait in _INSIDE for stay in held) > len(held) / 2
-        and not is_connection_reader(facts.frames)
-        and not is_held_by_clients(held)
+        and not is_held_open(facts.frames, held)
         and not is_bounded_pool(facts.frames)
     )
     if not proven:

@@ -18,18 +18,17 @@ from leakscope.births import (
     rate_per_min,
 )
 from leakscope.facts import GroupFacts, Left, Stay
-from leakscope.parked import is_held_by_clients
 from leakscope.policy import DEFAULT_POLICY, Policy, Trend, Verdict
 from leakscope.pools import (
     is_bounded_pool,
-    is_connection_reader,
     is_executor_worker,
+    is_held_open,
     is_idle_executor,
     newcomers,
 )
 from leakscope.spans import duration
 from leakscope.stacks import Level
-from leakscope.use import unused
+from leakscope.use import never_ran, unused
 
 
 def held(facts: GroupFacts, policy: Policy) -> Verdict | None:
@@ -47,13 +46,12 @@ def held(facts: GroupFacts, policy: Policy) -> Verdict | None:
         return None
     if not keeps_coming(arrivals, facts, policy):
         return None
-    if is_connection_reader(facts.frames) or is_held_by_clients(likely):
+    if is_held_open(facts.frames, likely):
         return None
     rate = rate_per_min([stay.began_s for stay in likely if not stay.from_start])
-    parked = facts.counters_known and all(stay.ran_looks == 0 for stay in things)
     return Verdict(
         Trend.LEAKING,
-        _evidence_of_held(likely, facts, rate, parked=parked),
+        _evidence_of_held(likely, facts, rate, parked=never_ran(things, facts)),
         tuple(stay.key for stay in likely),
         tuple(arrivals),
         rate,
@@ -89,7 +87,7 @@ def things_of(likely: list[Stay], facts: GroupFacts) -> list[Stay]:
     if not executor and not is_bounded_pool(facts.frames):
         return likely
     stuck = facts.departed == 0 and not is_idle_executor(facts.frames)
-    if stuck and facts.counters_known and all(stay.ran_looks == 0 for stay in likely):
+    if stuck and never_ran(likely, facts):
         return likely
     return newcomers(likely) if executor else []
 
@@ -157,7 +155,7 @@ def _is_enough(
     if facts.watched_s <= policy.min_watched_s:
         return False
     watched = [stay for stay in things if not stay.from_start]
-    parked = facts.counters_known and all(stay.ran_looks == 0 for stay in things)
+    parked = never_ran(things, facts)
     wanted = policy.min_held_parked if parked else policy.min_held
     alike = parked and _come_in_equal_numbers(arrivals)
     moments = policy.min_moments_alike if alike else policy.min_moments

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from leakscope.facts import Stay
 from leakscope.model import Parking
-from leakscope.parked import is_held_by_clients, waiting_evidence
+from leakscope.parked import waiting_evidence
+from leakscope.pools import is_held_by_clients
 from tests.builders import stay
 
 FOREVER, POLLS = Parking(202, deadline=False), Parking(202, deadline=True)
