@@ -61,11 +61,19 @@ def command(
     if group_of_locals:
         _show_locals(pid, group_of_locals, format_, output, blocking=blocking, quiet=quiet)
         return
-    from leakscope.commands.looking import look_once
-    from leakscope.commands.printing import write_report
     from leakscope.commands.targets import pid_or_only
+    from leakscope.sources.pyspy import PySpy
 
-    report = look_once(pid_or_only(pid), view_of(group_by, ignore), blocking=blocking)
+    pid = pid_or_only(pid, say_pause=blocking and not quiet)
+    pyspy = PySpy(pid, blocking=blocking)
+    pyspy.start()  # it takes longer than to import all that is needed for its answer
+    try:
+        from leakscope.commands.looking import look_once
+        from leakscope.commands.printing import write_report
+
+        report = look_once(pyspy, view_of(group_by, ignore))
+    finally:
+        pyspy.close()
     write_report(report, output, format_, color)
 
 

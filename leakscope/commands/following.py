@@ -164,13 +164,12 @@ class JsonLines:
         if isinstance(sample, Missed):
             yield missed_document(sample)
             return
-        groups = engine.findings().groups
         yield sample_document(
             taken_at=sample.taken_at,
             elapsed_s=sample.elapsed_s,
             threads=engine.threads,
             os_threads=sample.os_threads,
-            groups={judged.facts.id: judged.facts.size for judged in groups},
+            groups=engine.sizes(),
             tries=sample.tries,
         )
         for index, before, now in self._verdicts.changed(watched):

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from leakscope.changes import Differ
 from leakscope.engine import Engine, View
 from leakscope.limits import Resources
-from leakscope.model import Changes, Missed, Sample, Snapshot, Target
+from leakscope.model import Changes, Missed, Sample, Target
 from leakscope.policy import DEFAULT_POLICY
-from leakscope.report import EndedBy, Kind, Overall, Report
+from leakscope.report import Cost, EndedBy, Kind, Overall, Report
+from leakscope.sources.budget import Budget
 from leakscope.sources.limits import limits_of, usage_of
 from leakscope.sources.live import LiveSource, Schedule
 from leakscope.sources.process_list import target
+from leakscope.sources.pyspy import PySpy
 from leakscope.sources.recording import Recorder
 from leakscope.sources.stopping import Stop
 from leakscope.tape import Head
@@ -33,17 +36,27 @@ class Watched:
         return self.engine.report(Kind.SUMMARY, (self.target,), ended_by, self.schedule.interval_s)
 
 
-def look_once(pid: int, view: View, *, blocking: bool) -> Report:
-    """One sample of a process. Raises LeakscopeError when it cannot be had."""
+def look_once(pyspy: PySpy, view: View) -> Report:
+    """One sample of a process, by a py-spy that may be at work already.
+
+    Raises LeakscopeError when it cannot be had.
+    """
+    pid = pyspy.pid
     stop = Stop(pid)
-    source = LiveSource(pid, Schedule(count=1), stop, blocking=blocking)
+    source = LiveSource(pid, Schedule(count=1), stop, pyspy=pyspy)
     engine = Engine(view, replace(DEFAULT_POLICY, one_look=True))
     for sample in source.samples():
         engine.observe(sample)
+    source.close()
     stop.close()
     _Intake(engine, None, pid).take_resources()
     seen = target(pid, source.clock.zero_at)
-    return engine.report(Kind.DUMP, (seen,), EndedBy.ONE_SAMPLE)
+    return engine.report(Kind.DUMP, (seen,), EndedBy.ONE_SAMPLE, cost=_with_own(source.cost))
+
+
+def _with_own(cost: Cost) -> Cost:
+    """The cost, with what this process has taken since it began."""
+    return replace(cost, own_cpu_s=time.process_time())
 
 
 class _Intake:
@@ -85,15 +98,17 @@ def watch(
     stop: Stop,
     on_sample: Callable[[Watched], None],
     *,
-    blocking: bool,
+    blocking: bool = False,
+    budget: Budget | None = None,
     record: str | None = None,
     exit_on_leak: bool = False,
 ) -> Report:
     """Samples until it is time to end, handing on each; the final report.
 
-    Raises LeakscopeError when not one sample could be had.
+    `budget` is what dumps may take; without one, each sample is a dump. Raises LeakscopeError when
+    not one sample could be had.
     """
-    source = LiveSource(pid, schedule, stop, blocking=blocking)
+    source = LiveSource(pid, schedule, stop, blocking=blocking, budget=budget)
     policy = replace(DEFAULT_POLICY, one_look=schedule.count == 1)
     engine, differ = Engine(view, policy), Differ()
     seen: Target | None = None
@@ -104,11 +119,19 @@ def watch(
             seen = target(pid, source.clock.zero_at)
             recorder = Recorder(record, Head(seen, schedule.interval_s)) if record else None
             intake = _Intake(engine, recorder, pid)
-        intake.take(differ.changes(sample) if isinstance(sample, Snapshot) else sample)
+        intake.take(sample if isinstance(sample, Missed) else differ.changes(sample))
         on_sample(Watched(engine, seen, sample, schedule))
         if exit_on_leak and engine.findings().verdict is Overall.LEAKING:
             source.ended_by = EndedBy.LEAK
             break
+    source.close()
     if intake:
         intake.close(source.ended_by)
-    return engine.report(Kind.SUMMARY, (seen or Target(pid),), source.ended_by, schedule.interval_s)
+    engine.judge_anew()
+    return engine.report(
+        Kind.SUMMARY,
+        (seen or Target(pid),),
+        source.ended_by,
+        schedule.interval_s,
+        _with_own(source.cost),
+    )

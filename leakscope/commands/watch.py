@@ -40,6 +40,20 @@ from leakscope.commands.statuses import status_of
     metavar="FILE",
     help="Record what is seen, for `leakscope replay`: .jsonl or .jsonl.gz.",
 )
+@option(
+    "--max-cpu",
+    type=click.FloatRange(min=0.1, max=100.0),
+    default=2.0,
+    show_default=True,
+    metavar="PERCENT",
+    help="Take no more than this of one core, py-spy included, by reading stacks more rarely. "
+    "Threads are counted at each sample all the same.",
+)
+@option(
+    "--every-dump",
+    is_flag=True,
+    help="Read all stacks at each sample, whatever it costs. --blocking implies it.",
+)
 @option("--exit-on-leak", is_flag=True, help="End as soon as a leak is certain.")
 @verdict_options
 @format_option("text", "json", "ndjson")
@@ -52,6 +66,8 @@ def command(
     duration: float | None,
     count: int | None,
     record: str | None,
+    max_cpu: float,
+    every_dump: bool,
     exit_on_leak: bool,
     exit_zero: bool,
     fail_on: tuple[str, ...],
@@ -80,10 +96,11 @@ def command(
     from leakscope.commands.looking import watch
     from leakscope.commands.targets import pid_or_only
     from leakscope.output import Output
+    from leakscope.sources.budget import Budget
     from leakscope.sources.live import Schedule
     from leakscope.sources.stopping import Stop
 
-    pid = pid_or_only(pid)
+    pid = pid_or_only(pid, say_pause=blocking and not quiet)
     stop = Stop(pid)
     watching = partial(
         watch,
@@ -92,6 +109,7 @@ def command(
         Schedule(interval, duration, count),
         stop,
         blocking=blocking,
+        budget=None if every_dump or blocking else Budget(max_cpu / 100),
         record=record,
         exit_on_leak=exit_on_leak,
     )
