@@ -6,11 +6,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import click
+
 from leakscope.changes import Differ
 from leakscope.engine import Engine, View
 from leakscope.limits import Resources
 from leakscope.model import Changes, Missed, Sample, Target
 from leakscope.policy import DEFAULT_POLICY
+from leakscope.printable import printable
+from leakscope.redaction import Redaction
 from leakscope.report import Cost, EndedBy, Kind, Overall, Report
 from leakscope.sources.budget import Budget
 from leakscope.sources.limits import limits_of, usage_of
@@ -36,7 +40,7 @@ class Watched:
         return self.engine.report(Kind.SUMMARY, (self.target,), ended_by, self.schedule.interval_s)
 
 
-def look_once(pyspy: PySpy, view: View) -> Report:
+def look_once(pyspy: PySpy, view: View, redaction: Redaction) -> Report:
     """One sample of a process, by a py-spy that may be at work already.
 
     Raises LeakscopeError when it cannot be had.
@@ -50,7 +54,7 @@ def look_once(pyspy: PySpy, view: View) -> Report:
     source.close()
     stop.close()
     _Intake(engine, None, pid).take_resources()
-    seen = target(pid, source.clock.zero_at)
+    seen = target(pid, source.clock.zero_at, redaction)
     return engine.report(Kind.DUMP, (seen,), EndedBy.ONE_SAMPLE, cost=_with_own(source.cost))
 
 
@@ -68,6 +72,7 @@ class _Intake:
     def __init__(self, engine: Engine, recorder: Recorder | None, pid: int) -> None:
         self._engine = engine
         self._recorder = recorder
+        self._said_lost = False
         self._pid = pid
         self._resources_due_s = 0.0
 
@@ -75,6 +80,7 @@ class _Intake:
         self._engine.observe(look)
         if self._recorder:
             self._recorder.record(look)
+            self._say_lost()
         if look.elapsed_s >= self._resources_due_s:
             self._resources_due_s = look.elapsed_s + self._RESOURCES_EACH_S
             self.take_resources()
@@ -89,6 +95,17 @@ class _Intake:
         self.take_resources()
         if self._recorder:
             self._recorder.close(ended_by.value)
+            self._say_lost()
+
+    def _say_lost(self) -> None:
+        if self._recorder and self._recorder.lost and not self._said_lost:
+            self._said_lost = True
+            path, why = self._recorder.path, self._recorder.lost
+            click.echo(
+                f"leakscope: the recording ends here, the watch goes on: "
+                f"cannot write to {printable(path)}: {why}",
+                err=True,
+            )
 
 
 def watch(
@@ -100,7 +117,8 @@ def watch(
     *,
     blocking: bool = False,
     budget: Budget | None = None,
-    record: str | None = None,
+    redaction: Redaction = Redaction.SECRETS,
+    recorder: Recorder | None = None,
     exit_on_leak: bool = False,
 ) -> Report:
     """Samples until it is time to end, handing on each; the final report.
@@ -116,8 +134,9 @@ def watch(
     for sample in source.samples():
         if seen is None or intake is None:
             # Not before the first sample: why that failed is py-spy's to say.
-            seen = target(pid, source.clock.zero_at)
-            recorder = Recorder(record, Head(seen, schedule.interval_s)) if record else None
+            seen = target(pid, source.clock.zero_at, redaction)
+            if recorder:
+                recorder.begin(Head(seen, schedule.interval_s))
             intake = _Intake(engine, recorder, pid)
         intake.take(sample if isinstance(sample, Missed) else differ.changes(sample))
         on_sample(Watched(engine, seen, sample, schedule))
