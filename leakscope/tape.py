@@ -60,6 +60,13 @@ MARK = "leakscope_recording"
 _STATES = tuple(RunState)
 
 
+# What a reader keeps is bounded, however long the file: a small gzip can hold a hundred gigabytes.
+MAX_THREADS = 2**18  # alive at the same time; the kernel has 2**22 ids for all processes
+MAX_STACKS_BYTES = 2**30  # of a day's watch of a busy server they are a hundredth of it
+_FRAME_BYTES = 300  # what Python takes for a frame, besides its letters
+_LONGEST_NAME = 2**13  # py-spy reads texts of up to 4095 characters
+
+
 class BadRecording(BadValue):
     """A line that is not of a recording; `str()` says what is wrong with it."""
 
@@ -163,6 +170,7 @@ class Decoder:
         self._stacks: dict[int, Frames] = {}
         self._threads: dict[int, ThreadSample] = {}
         self._keys: set[ThreadKey] = set()
+        self._stacks_bytes = 0
         self._latest_s: float | None = None
         self._has_head = self._has_ended = False
 
@@ -212,7 +220,7 @@ class Decoder:
         for number, frames in new_stacks:
             if whole(number) in self._stacks:
                 raise BadRecording(f"stack {number} comes twice")
-            self._stacks[number] = tuple(_frame(*frame) for frame in items(frames))
+            self._stacks[number] = self._new_stack(frames)
         if not set(map(whole, gone)).isdisjoint(
             whole(row[0]) for row in (*rows_changed, *rows_ran)
         ):
@@ -241,6 +249,14 @@ class Decoder:
             tries,
         )
 
+    def _new_stack(self, frames: Any) -> Frames:
+        stack = tuple(_frame(*frame) for frame in items(frames))
+        self._stacks_bytes += _FRAME_BYTES * len(stack)
+        self._stacks_bytes += sum(len(frame.function) + len(frame.filename) for frame in stack)
+        if self._stacks_bytes > MAX_STACKS_BYTES:
+            raise BadRecording("with it there are more stacks than can be kept")
+        return stack
+
     def _known(self, number: Any) -> ThreadSample:
         thread = self._threads.get(whole(number))
         if thread is None:
@@ -267,6 +283,8 @@ class Decoder:
     ) -> ThreadSample:
         if whole(number) in self._threads:
             raise BadRecording(f"thread {number} begins twice")
+        if len(self._threads) >= MAX_THREADS:
+            raise BadRecording(f"with it there are more than {MAX_THREADS} threads")
         pid, tid, start_ticks, handle = items(key)
         thread = ThreadSample(
             ThreadKey(whole(pid), _whole(tid), _whole(start_ticks), _whole(handle)),
@@ -381,6 +399,8 @@ def _parking(
 
 
 def _text(value: Any) -> str | None:
+    if value is not None and len(text(value)) > _LONGEST_NAME:
+        raise BadRecording(f"a name of {len(value)} characters")
     return None if value is None else text(value)
 
 

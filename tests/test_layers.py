@@ -27,6 +27,7 @@ LAYERS = {
     "stacks": 1,
     "text_dumps": 1,
     "sources/advice": 1,
+    "sources/children": 1,
     "sources/kernel": 1,
     "sources/lines": 1,
     "sources/python_version": 1,
@@ -40,7 +41,7 @@ LAYERS = {
     "waits": 2,
     "sources/limits": 2,
     "sources/process_list": 2,
-    "sources/pyspy": 3,
+    "sources/pyspy": 4,
     # What follows from it.
     "diffing": 3,
     "history": 3,

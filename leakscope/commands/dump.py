@@ -21,6 +21,7 @@ from leakscope.commands.options import (
 
 if TYPE_CHECKING:
     from leakscope.sources.pyspy import PySpy
+    from leakscope.variables import ThreadVariables
 
 
 @click.command("dump", short_help="Look once: all threads, grouped by stack.")
@@ -81,12 +82,11 @@ def _show_locals(
     from leakscope.output import Output
     from leakscope.renderers.variables_text import variables_lines
     from leakscope.sources.pyspy import PySpy
-    from leakscope.variables import variables_of_group
 
     if format_ != "text":
         raise UsageProblem("local variables are shown as text only")
     pid = pid_or_only(pid)
-    found = variables_of_group(_dumped(PySpy(pid, blocking=blocking, variables=True)), group)
+    found = _variables_now(PySpy(pid, blocking=blocking, variables=True), group)
     if not found:
         raise UsageProblem(
             f"process {pid} has no thread in a group {group} now",
@@ -103,10 +103,10 @@ def _show_locals(
 _TRIES = 5
 
 
-def _dumped(pyspy: PySpy) -> bytes:
+def _variables_now(pyspy: PySpy, group: str) -> tuple[ThreadVariables, ...]:
     from leakscope.errors import DumpFailed
 
     for _ in range(_TRIES - 1):
         with contextlib.suppress(DumpFailed):
-            return pyspy.text()
-    return pyspy.text()
+            return pyspy.variables(group)
+    return pyspy.variables(group)

@@ -6,10 +6,11 @@ import importlib.metadata
 import logging
 import os
 import re
-import subprocess
 import sys
 import sysconfig
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from leakscope.dumps import BadDump, DumpedThread, parse_dump
@@ -22,6 +23,8 @@ from leakscope.errors import (
     Unsupported,
 )
 from leakscope.sources import advice, kernel
+from leakscope.sources.children import TooMuch, run
+from leakscope.variables import ThreadVariables, variables_of_group
 
 _log = logging.getLogger(__name__)
 
@@ -66,13 +69,16 @@ class PySpy:
 
     def dump(self) -> tuple[DumpedThread, ...]:
         """The threads now, newest first. Raises as `text` does."""
-        try:
+        with _readable():
             threads = parse_dump(self.text())
-        except BadDump as error:
-            raise DumpFailed(f"py-spy's answer cannot be read: {error}") from None
         if not threads:
             raise DumpFailed("py-spy found no threads, and every process has one")
         return threads
+
+    def variables(self, group: str) -> tuple[ThreadVariables, ...]:
+        """The threads of a group with their local variables. Raises as `text` does."""
+        with _readable():
+            return variables_of_group(self.text(), group)
 
     def text(self) -> bytes:
         """What py-spy prints.
@@ -82,25 +88,26 @@ class PySpy:
         """
         began_s = time.monotonic()
         try:
-            done = subprocess.run(
-                self._command,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                env=_environment(),
-                timeout=DUMP_TIMEOUT_S,
-                check=False,
-                # Ctrl-C goes to the whole foreground group; a dump in flight is to be finished.
-                process_group=0,
-            )
-        except subprocess.TimeoutExpired:
+            status, answer, complaint = run(self._command, _environment(), DUMP_TIMEOUT_S)
+        except TimeoutError:
             raise DumpHung(f"py-spy did not answer within {DUMP_TIMEOUT_S:.0f} s") from None
+        except TooMuch as error:
+            raise DumpFailed(f"py-spy's answer cannot be read: {error}") from None
         except OSError as error:
             raise Unsupported(f"py-spy cannot be started: {error}") from None
         took_s = time.monotonic() - began_s
-        _log.debug("%s: status %d in %.3f s", " ".join(self._command), done.returncode, took_s)
-        if done.returncode:
-            raise explain(done.stderr.decode("utf-8", "replace"), self.pid)
-        return done.stdout
+        _log.debug("%s: status %d in %.3f s", " ".join(self._command), status, took_s)
+        if status:
+            raise explain(complaint.decode("utf-8", "replace"), self.pid)
+        return answer
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    try:
+        yield
+    except BadDump as error:
+        raise DumpFailed(f"py-spy's answer cannot be read: {error}") from None
 
 
 def _environment() -> dict[str, str]:
