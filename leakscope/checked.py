@@ -82,6 +82,14 @@ def seconds(value: Any) -> float:
     return number
 
 
+def span(value: Any) -> float:
+    """A number of seconds that is not negative."""
+    number = seconds(value)
+    if number < 0:
+        raise BadValue(f"{shown(value)} is negative")
+    return number
+
+
 def text(value: Any) -> str:
     """A text; it may hold any character."""
     if type(value) is not str:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from leakscope.checked import (
     MAX_VALUES,
     BadValue,
+    count,
     decoded,
     fields,
     flag,
@@ -58,8 +59,8 @@ def _thread(item: Any) -> DumpedThread:
         said = fields(item)
         name, os_thread_id = said["thread_name"], said["os_thread_id"]
         return DumpedThread(
-            whole(said["thread_id"]),
-            None if os_thread_id is None else whole(os_thread_id),
+            count(said["thread_id"]),
+            None if os_thread_id is None else count(os_thread_id),
             None if name is None else text(name),
             flag(said["active"]),
             flag(said["owns_gil"]),

@@ -21,6 +21,7 @@ from leakscope.checked import (
     flag,
     items,
     seconds,
+    span,
     text,
     whole,
     wrong,
@@ -244,7 +245,7 @@ class Decoder:
             changed,
             ended,
             ran,
-            _whole(said.get("os")),
+            _count(said.get("os")),
             _whole(said.get("nat")),
             tries,
         )
@@ -287,7 +288,7 @@ class Decoder:
             raise BadRecording(f"with it there are more than {MAX_THREADS} threads")
         pid, tid, start_ticks, handle = items(key)
         thread = ThreadSample(
-            ThreadKey(whole(pid), _whole(tid), _whole(start_ticks), _whole(handle)),
+            ThreadKey(count(pid), _count(tid), _count(start_ticks), _count(handle)),
             _text(name),
             self._stack_at(stack),
             _state(state),
@@ -333,13 +334,13 @@ def _head(said: dict[str, Any]) -> Head:
     started_at, began_s = target["started_at"], target["began_s"]
     return Head(
         Target(
-            whole(target["pid"]),
+            count(target["pid"]),
             None if started_at is None else seconds(started_at),
             tuple(map(text, items(target["command"]))),
             _text(target["python"]),
             None if began_s is None else seconds(began_s),
         ),
-        None if interval_s is None else seconds(interval_s),
+        None if interval_s is None else span(interval_s),
     )
 
 

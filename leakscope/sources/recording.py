@@ -211,7 +211,7 @@ class _RawSamples:
         if self._ticks_per_s < 1:  # 100 on all Linux, once up to 1024
             raise BadValue("clk_tck is less than one tick a second")
         self._boot_at = seconds(said["boot_time"])
-        target = Target(whole(said["pid"]), python=_text(said.get("python")))
+        target = Target(count(said["pid"]), python=_text(said.get("python")))
         self._recording.head = Head(target, None)
 
     def _sample(self, said: dict[str, Any]) -> Look:
@@ -227,7 +227,7 @@ class _RawSamples:
         told = fields(said.get("tasks") or {})
         tasks = {int(tid[:20]): _task(*items(facts)) for tid, facts in told.items()}
         dumped = threads_of(said["threads"])
-        pid = whole(said["threads"][0]["pid"]) if dumped else 0
+        pid = count(said["threads"][0]["pid"]) if dumped else 0
         if self._recording.head is None:
             self._recording.head = Head(Target(pid), None)
         threads = tuple(self._thread(pid, thread, tasks) for thread in dumped)
