@@ -13,6 +13,7 @@ import sys
 from collections.abc import Generator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.pythons import WANTED, find_pythons, release_of, why_missing
@@ -38,6 +39,9 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["LINES"] = "24"
     for name in COLOUR_VARIABLES:
         os.environ.pop(name, None)
+    # The same examples each time: what passed once does not fail at another's change.
+    hypothesis.settings.register_profile("same each time", derandomize=True, deadline=None)
+    hypothesis.settings.load_profile("same each time")
     config.stash[attached_releases] = set()
     config.stash[missing_reasons] = {}
 
