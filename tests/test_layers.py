@@ -31,6 +31,7 @@ LAYERS = {
     "sources/sockets": 1,
     "sources/stopping": 1,
     "changes": 2,
+    "checkup": 2,
     "facts": 2,
     "identities": 2,
     "places": 2,
@@ -40,6 +41,7 @@ LAYERS = {
     "sources/process_list": 2,
     "sources/pyspy": 2,
     # What follows from it.
+    "checks": 3,
     "diffing": 3,
     "history": 3,
     "parked": 3,
@@ -47,6 +49,7 @@ LAYERS = {
     "renderers/sparkline": 3,
     "variables": 2,
     "renderers/variables_text": 3,
+    "sources/examining": 3,
     "sources/recording": 3,
     "unseen": 4,
     "policy": 1,
@@ -71,6 +74,7 @@ LAYERS = {
     # How it is shown.
     "renderers/text": 12,
     "renderers/diff_text": 13,
+    "renderers/doctor_text": 13,
     "renderers/terminal": 13,
     # What is asked for.
     "renderers": 14,
@@ -83,6 +87,7 @@ LAYERS = {
     "commands/ps": 15,
     "commands/following": 16,
     "commands/diff": 17,
+    "commands/doctor": 17,
     "commands/dump": 17,
     "commands/replay": 17,
     "commands/watch": 17,
