@@ -113,8 +113,8 @@ def _checks(findings: Findings) -> Iterator[Check]:
     if findings.presence is not Presence.THERE:
         return
     life = findings.life
-    if isinstance(life, Life) and life.state in _ENDED:
-        return
+    if isinstance(life, Life) and (life.state in _ENDED or life.is_kernel_thread):
+        return  # there is nothing more to be seen of it
     for rule in _RULES:
         yield from rule(findings)
 
@@ -173,10 +173,9 @@ def _process(findings: Findings) -> Check:
 
 
 _STATES = {
-    "R": "running",
-    "S": "asleep, as a process is that waits",
-    "D": "in a wait of the kernel that no signal ends",
-    "I": "idle",
+    "R": "its main thread runs",
+    "S": "its main thread waits",
+    "D": "its main thread is in a wait of the kernel that no signal ends",
 }
 
 
@@ -204,7 +203,7 @@ def _state(findings: Findings) -> Iterator[Check]:
             "Watch it once it serves.",
         )
     else:
-        doing = _STATES.get(life.state, life.state)
+        doing = _STATES.get(life.state, f"its main thread is in state {life.state}")
         yield _ok("state", f"{doing}; started {duration(life.age_s)} ago")
 
 
@@ -401,8 +400,7 @@ def _blocking(findings: Findings) -> Iterator[Check]:
 
 def _pause_s(findings: Findings) -> float | None:
     """For how long a blocking dump would stop the process, by what was measured elsewhere."""
-    trial = findings.trial
-    threads = trial.threads if trial and trial.threads else _os_threads(findings)
+    threads = _os_threads(findings)
     if threads is None or isinstance(findings.files, Unknown) or findings.files.python is None:
         return None
     minor = minor_of(findings.files.python.version)
@@ -455,23 +453,37 @@ def _native(findings: Findings) -> Iterator[Check]:
         yield _ok("native threads", "none: py-spy shows each thread that the kernel knows")
         return
     files = findings.files
-    shown = f"py-spy shows {trial.threads} of {others + trial.threads} threads"
-    yield _native_check(f"{shown}{_names(trial)}", files if isinstance(files, Files) else None)
+    shown = f"py-spy shows {trial.threads} of {others + trial.threads} threads{_names(trial)}"
+    loaded = files if isinstance(files, Files) else Files(None, (), None)
+    main = findings.target.pid in [native.tid for native in trial.natives or ()]
+    yield _native_check(shown, loaded, main_is_missing=main)
 
 
-def _native_check(shown: str, files: Files | None) -> Check:
-    interpreters = files.interpreters if files else None
-    pools = files.pools if files else ()
+def _native_check(shown: str, files: Files, *, main_is_missing: bool) -> Check:
+    """What threads are that py-spy does not show, as far as anything tells."""
     name = "native threads"
-    if interpreters:
+    if files.interpreters and main_is_missing:
+        return _problem(
+            name,
+            f"{shown}, not even its main thread. It has loaded {files.interpreters}: py-spy shows "
+            "one of its sub-interpreters, and not the main one",
+            "Only the count of threads tells of a leak in what is not shown.",
+        )
+    if files.interpreters:
         return _note(
             name,
-            f"{shown}. It has loaded {interpreters}, so others may be Python threads of "
+            f"{shown}. It has loaded {files.interpreters}, so others may be Python threads of "
             "sub-interpreters: py-spy shows one interpreter only",
-            "What leaks in another interpreter shows in the count of threads only.",
+            "Only the count of threads tells of a leak in what is not shown.",
         )
-    if pools:
-        libraries = ", ".join(pools)
+    if main_is_missing:
+        return _note(
+            name,
+            f"{shown}, not even its main thread: Python was started in another one, as programs "
+            "do that embed it, or py-spy shows a sub-interpreter",
+        )
+    if files.pools:
+        libraries = ", ".join(files.pools)
         return _note(
             name, f"{shown}. Libraries that start threads of their own are loaded: {libraries}"
         )

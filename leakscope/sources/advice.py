@@ -25,10 +25,9 @@ def for_permission(pid: int) -> str:
         where.insert(
             0, f"Run it as root: sudo {_this_command()} {shlex.join(sys.argv[1:])}".rstrip()
         )
-    elif has_ptrace_right() and not where:
-        where.append(
-            "A security module (SELinux, AppArmor, seccomp) seems to forbid it, even to root."
-        )
+    elif has_ptrace_right():
+        # It has what a container could be given, so that its advice would lead astray.
+        return "A security module (SELinux, AppArmor, Landlock, seccomp) forbids it, even to root."
     elif not where:
         where.append("Root here lacks the capability SYS_PTRACE: run it where root has it.")
     return "\n".join(where)

@@ -36,10 +36,9 @@ from leakscope.checkup import (
 )
 from leakscope.errors import DumpFailed, DumpHung, LeakscopeError, NoSuchProcess
 from leakscope.model import Target
-from leakscope.sources import advice, kernel
+from leakscope.sources import advice, kernel, pyspy
 from leakscope.sources.limits import limits_of, user_name
 from leakscope.sources.process_list import target
-from leakscope.sources.pyspy import PYSPY_LIMIT, PySpy, find_pyspy
 from leakscope.sources.python_version import mapped_files, python_build
 
 # While threads come and go a dump fails one time in three; so often in a row by chance hardly ever.
@@ -84,9 +83,9 @@ def examine(pid: int) -> Findings:
     """All that can be found out of a process, one trial dump included."""
     began_at = time.time()
     presence = _presence(pid)
-    pyspy = _pyspy()
+    reader = _pyspy()
     there = presence is Presence.THERE
-    trial = _trial(pid) if there and isinstance(pyspy, str) else None
+    trial = _trial(pid) if there and isinstance(reader, str) else None
     return Findings(
         target=_target(pid),
         began_at=began_at,
@@ -95,7 +94,7 @@ def examine(pid: int) -> Findings:
         owner=_owner(pid),
         looker=_looker(),
         namespaces=_namespaces(pid),
-        pyspy=pyspy,
+        pyspy=reader,
         files=_files(pid),
         kernel_files=_kernel_files(pid),
         cgroups=_cgroups(pid),
@@ -273,7 +272,7 @@ def _cgroups(pid: int) -> Cgroups:
 
 def _pyspy() -> str | Refusal:
     try:
-        path = find_pyspy()
+        path = pyspy.find_pyspy()
     except LeakscopeError as error:
         return _refusal(error)
     try:
@@ -284,18 +283,18 @@ def _pyspy() -> str | Refusal:
 
 def _trial(pid: int) -> Trial:
     """A dump that does not stop the process; tried anew where it may succeed the next time."""
-    pyspy = PySpy(pid)
+    dumper = pyspy.PySpy(pid)
     tries = 0
     while True:
         tries += 1
         tids = _tids(pid)
         began_s = time.monotonic()
         try:
-            dumped = pyspy.dump()
+            dumped = dumper.dump()
         except LeakscopeError as error:
             took_s = time.monotonic() - began_s
             may_pass = isinstance(error, DumpFailed) and not isinstance(error, DumpHung)
-            if may_pass and tries < _TRIES and len(tids) <= PYSPY_LIMIT:
+            if may_pass and tries < _TRIES and len(tids) <= pyspy.PYSPY_LIMIT:
                 continue
             return Trial(took_s, tries, None, None, len(tids) or None, _refusal(error))
         took_s = time.monotonic() - began_s
