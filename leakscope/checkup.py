@@ -150,7 +150,8 @@ class Trial(NamedTuple):
     took_s: float
     tries: int
     threads: int | None  # None where it failed
-    natives: tuple[Native, ...] | None  # None where threads have no ids
+    others: int | None  # that the kernel knows besides; None where they were not counted
+    natives: tuple[Native, ...]  # which these are, where threads have ids
     os_threads: int | None  # of the same moment
     refusal: Refusal | None
 
@@ -171,3 +172,16 @@ class Findings:
     kernel_files: tuple[KernelFile, ...] | Unknown
     cgroups: Cgroups | Unknown
     trial: Trial | None  # None where there was nothing to try it on, or nothing to try it with
+
+    @property
+    def os_threads(self) -> int | None:
+        """How many threads the kernel counts; None where that could not be read."""
+        if self.trial and self.trial.os_threads is not None:
+            return self.trial.os_threads
+        return None if isinstance(self.life, Unknown) else self.life.os_threads
+
+    @property
+    def is_not_python(self) -> bool:
+        """Whether none of its files is a Python, and py-spy found none in its memory either."""
+        was_dumped = self.trial is not None and self.trial.threads is not None
+        return isinstance(self.files, Files) and self.files.python is None and not was_dumped

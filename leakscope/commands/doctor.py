@@ -24,8 +24,8 @@ def command(
     leakscope doctor 4711 --json | jq '.checks[] | select(.status != "ok")'
     """
     set_up_log(verbose=verbose)
-    from leakscope.checks import checkup
     from leakscope.commands.targets import pid_or_only
+    from leakscope.doctor import checkup
     from leakscope.output import Output
     from leakscope.sources.examining import examine
 

@@ -34,6 +34,7 @@ from leakscope.checkup import (
     Trial,
     Unknown,
 )
+from leakscope.dumps import DumpedThread
 from leakscope.errors import DumpFailed, DumpHung, LeakscopeError, NoSuchProcess
 from leakscope.model import Target
 from leakscope.sources import advice, kernel, pyspy
@@ -296,12 +297,23 @@ def _trial(pid: int) -> Trial:
             may_pass = isinstance(error, DumpFailed) and not isinstance(error, DumpHung)
             if may_pass and tries < _TRIES and len(tids) <= pyspy.PYSPY_LIMIT:
                 continue
-            return Trial(took_s, tries, None, None, len(tids) or None, _refusal(error))
+            return Trial(took_s, tries, None, None, (), len(tids) or None, _refusal(error))
         took_s = time.monotonic() - began_s
-        stayed = tids & _tids(pid)  # others may have been born or ended while it was read
-        known = _outer(pid, [thread.os_thread_id for thread in dumped])
-        natives = None if known is None else tuple(_natives(pid, stayed - known))
-        return Trial(took_s, tries, len(dumped), natives, len(stayed) or None, None)
+        return _compared(pid, took_s, tries, dumped, tids)
+
+
+def _compared(
+    pid: int, took_s: float, tries: int, dumped: tuple[DumpedThread, ...], before: set[int]
+) -> Trial:
+    """A dump beside the threads that the kernel knows: those of just before it and of just now."""
+    now = _tids(pid)
+    stayed = before & now  # others may have been born or ended while it was read
+    known = _outer(pid, [thread.os_thread_id for thread in dumped])
+    natives = () if known is None else tuple(_natives(pid, stayed - known))
+    others = max(len(stayed) - len(dumped), 0) if known is None else len(natives)
+    return Trial(
+        took_s, tries, len(dumped), others if stayed else None, natives, len(now) or None, None
+    )
 
 
 def _refusal(error: LeakscopeError) -> Refusal:

@@ -8,12 +8,16 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from leakscope.doctor import checkup
+from leakscope.sources import kernel
+from leakscope.sources.examining import examine
 from tests.documents import Document, checked
 from tests.integration.faults import ALWAYS, PASSING, FaultyPySpy, is_running
 from tests.integration.others import as_nobody, shared_folder
@@ -419,3 +423,31 @@ def test_no_py_spy(service, tmp_path):
     assert (found["status"], check(document, "dump")["status"]) == ("problem", "note")
     assert "is missing or not executable" in found["found"]
     assert check(document, "threads")["status"] == "ok"
+
+
+# --- in this process, to fail it where no process would -------------------------------------------
+
+
+def test_off_linux_the_rest_is_told(service, monkeypatch):
+    monkeypatch.setattr(kernel, "ON_LINUX", False)
+    found = checkup(examine(service.pid))
+    told = {check.name: check.found for check in found.checks}
+    assert found.exit_status == 0
+    assert told["dump"].startswith(f"{POOL + 1} threads in ")
+    for name in ("state", "owner", "namespaces", "python", "kernel facts", "limits"):
+        assert told[name] == "unknown, because it is told by Linux only"
+
+
+@pytest.mark.parametrize("after_ms", range(0, 50, 4))
+def test_a_process_that_ends_while_it_is_looked_at(after_ms):
+    with subprocess.Popen(["sleep", "600"]) as other:  # what py-spy refuses may have ended too
+        killer = threading.Timer(after_ms / 1000, other.kill)
+        killer.start()
+        assert checkup(examine(other.pid)).exit_status in (3, 5)
+    with python_running("pass") as pid:
+        killer = threading.Timer(after_ms / 1000, os.kill, (pid, signal.SIGKILL))
+        killer.start()
+        found = checkup(examine(pid))
+        killer.join()
+    assert found.exit_status in (0, 3, 5)
+    assert found.checks[0].name == "process"
