@@ -114,7 +114,7 @@ def _or_unknown(find: Callable[_P, _T]) -> Callable[_P, _T | Unknown]:
             return find(*args, **kwargs)
         except OSError as error:
             return Unknown(f"{error.filename or '/proc'}: {error.strerror or error}")
-        except (ValueError, IndexError) as error:
+        except (ValueError, LookupError) as error:  # a line that older kernels don't have, say
             return Unknown(f"what /proc says of it is not understood: {error}")
 
     return found

@@ -414,6 +414,14 @@ def test_a_dump_that_always_fails(service, tmp_path):
     assert document["dump_s"] is None
 
 
+def test_a_dump_that_hangs_is_not_tried_again(service, tmp_path):
+    faulty = FaultyPySpy(tmp_path, "exec sleep 600", when=ALWAYS, timeout_s=0.5)
+    found = check(examined(service.pid, 5, env=faulty.env), "dump")
+    assert "did not answer" in found["found"]
+    assert faulty.calls == 1
+    assert not is_running(*faulty.pids)
+
+
 def test_no_py_spy(service, tmp_path):
     (tmp_path / "sitecustomize.py").write_text(
         "import os, importlib.metadata\nos.access = lambda *args, **options: False\n"
