@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from leakscope.model import Frame, Frames
@@ -25,6 +26,9 @@ class DumpedThread(NamedTuple):
 
 def parse_dump(text: str | bytes) -> tuple[DumpedThread, ...]:
     """The threads of one dump, in py-spy's order: the newest first. Raises BadDump."""
+    threads = _threads_as_laid_out(text) if isinstance(text, bytes) else None
+    if threads is not None:
+        return threads
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -32,14 +36,44 @@ def parse_dump(text: str | bytes) -> tuple[DumpedThread, ...]:
     return threads_of(document)
 
 
+# How py-spy lays out its JSON. A line's end is nowhere within a string, so these are found between
+# things only, whatever a thread is called.
+_BETWEEN_THREADS = b"\n  },\n  {\n"
+_FRAMES = b'\n    "frames": ['
+_FRAMES_END = b"\n    ],\n"
+
+
+def _threads_as_laid_out(text: bytes) -> tuple[DumpedThread, ...] | None:
+    """The threads, each distinct stack decoded but once; None for whatever is laid out otherwise.
+
+    A stack is nine tenths of what is printed of a thread, and most threads stand in one of a few.
+    """
+    if not (text.startswith(b"[\n  {\n") and text.endswith(b"\n  }\n]\n")):
+        return None
+    stacks: dict[bytes, Frames] = {}
+    threads: list[DumpedThread] = []
+    for part in text[6:-7].split(_BETWEEN_THREADS):
+        head, _, rest = part.partition(_FRAMES)
+        stack, end, tail = rest.partition(_FRAMES_END)
+        if not end:
+            return None
+        try:
+            if stack not in stacks:
+                stacks[stack] = _frames(json.loads(b"[%b]" % stack))
+            threads.append(_thread(json.loads(b"{%b%b}" % (head, tail)), stacks[stack]))
+        except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
+            return None  # what is wrong with it is told by the decoder of the whole
+    return tuple(threads)
+
+
 def threads_of(document: Any) -> tuple[DumpedThread, ...]:
     """The threads of a dump that was decoded already. Raises BadDump."""
     if not isinstance(document, list):
         raise BadDump("not a list of threads")
-    return tuple(_thread(item) for item in document)
+    return tuple([_thread(item) for item in document])
 
 
-def _thread(item: Any) -> DumpedThread:
+def _thread(item: Any, frames: Frames | None = None) -> DumpedThread:
     try:
         name = item["thread_name"]
         os_thread_id = item["os_thread_id"]
@@ -49,10 +83,17 @@ def _thread(item: Any) -> DumpedThread:
             None if name is None else str(name),
             bool(item["active"]),
             bool(item["owns_gil"]),
-            tuple(
-                Frame(str(frame["name"]), str(frame["filename"]), int(frame["line"]))
-                for frame in item["frames"]
-            ),
+            _frames(item["frames"]) if frames is None else frames,
         )
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise BadDump(f"a thread lacks or spoils {error}") from None
+
+
+def _frames(items: Any) -> Frames:
+    return tuple([_frame(item["name"], item["filename"], item["line"]) for item in items])
+
+
+# A thousand threads stand at a few hundred places: each is made once, and kept once.
+@lru_cache(maxsize=65536)
+def _frame(function: Any, filename: Any, line: Any) -> Frame:
+    return Frame(str(function), str(filename), int(line))

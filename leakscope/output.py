@@ -7,7 +7,6 @@ import io
 import os
 import sys
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TextIO
 
 from leakscope.errors import UsageProblem
@@ -25,8 +24,7 @@ class Output:
 
     def __init__(self, path: str = "-") -> None:
         """Raises UsageProblem at once when there is no folder to write to, not after hours."""
-        folder = Path(path).parent
-        if path != "-" and not folder.is_dir():
+        if path != "-" and not os.path.isdir(os.path.dirname(path) or "."):
             raise UsageProblem(f"cannot write to {path}: No such file or directory")
         self.path = path
         self._file: TextIO | None = None
@@ -67,7 +65,7 @@ def _stdout() -> TextIO:
 
 
 def _created(path: str) -> TextIO:
-    return Path(path).open("w", encoding="utf-8", errors="backslashreplace")
+    return open(path, "w", encoding="utf-8", errors="backslashreplace")
 
 
 def silence_stdout() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import re
 from typing import TYPE_CHECKING
 
@@ -61,11 +62,19 @@ def command(
     if group_of_locals:
         _show_locals(pid, group_of_locals, format_, output, blocking=blocking, quiet=quiet)
         return
-    from leakscope.commands.looking import look_once
-    from leakscope.commands.printing import write_report
     from leakscope.commands.targets import pid_or_only
+    from leakscope.sources.pyspy import PySpy
 
-    report = look_once(pid_or_only(pid), view_of(group_by, ignore), blocking=blocking)
+    pyspy = PySpy(pid_or_only(pid), blocking=blocking)
+    pyspy.start()  # it takes longer than to import all that is needed for its answer
+    gc.disable()  # one look leaves no garbage, and a collector would search all of it again
+    try:
+        from leakscope.commands.looking import look_once
+        from leakscope.commands.printing import write_report
+
+        report = look_once(pyspy, view_of(group_by, ignore))
+    finally:
+        pyspy.close()
     write_report(report, output, format_, color)
 
 

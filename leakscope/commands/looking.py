@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from leakscope.changes import Differ
 from leakscope.engine import Engine, View
@@ -11,12 +12,13 @@ from leakscope.limits import Resources
 from leakscope.model import Changes, Missed, Sample, Snapshot, Target
 from leakscope.policy import DEFAULT_POLICY
 from leakscope.report import EndedBy, Kind, Overall, Report
-from leakscope.sources.limits import limits_of, usage_of
 from leakscope.sources.live import LiveSource, Schedule
-from leakscope.sources.process_list import target
-from leakscope.sources.recording import Recorder
 from leakscope.sources.stopping import Stop
-from leakscope.tape import Head
+from leakscope.sources.target import target
+
+if TYPE_CHECKING:
+    from leakscope.sources.pyspy import PySpy
+    from leakscope.sources.recording import Recorder
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +35,20 @@ class Watched:
         return self.engine.report(Kind.SUMMARY, (self.target,), ended_by, self.schedule.interval_s)
 
 
-def look_once(pid: int, view: View, *, blocking: bool) -> Report:
-    """One sample of a process. Raises LeakscopeError when it cannot be had."""
+def look_once(pyspy: PySpy, view: View) -> Report:
+    """One sample of a process, by a py-spy that may be at work already.
+
+    Raises LeakscopeError when it cannot be had.
+    """
+    pid = pyspy.pid
     stop = Stop(pid)
-    source = LiveSource(pid, Schedule(count=1), stop, blocking=blocking)
+    source = LiveSource(pid, Schedule(count=1), stop, pyspy=pyspy)
     engine = Engine(view, replace(DEFAULT_POLICY, one_look=True))
     for sample in source.samples():
         engine.observe(sample)
     stop.close()
-    _Intake(engine, None, pid).take_resources()
+    if engine.findings().leaks:
+        _Intake(engine, None, pid).take_resources()  # nothing else runs into a limit
     seen = target(pid, source.clock.zero_at)
     return engine.report(Kind.DUMP, (seen,), EndedBy.ONE_SAMPLE)
 
@@ -68,6 +75,8 @@ class _Intake:
 
     def take_resources(self) -> None:
         """What the target takes up and may take; one that has ended takes nothing."""
+        from leakscope.sources.limits import limits_of, usage_of
+
         usage = usage_of(self._pid, self._engine.now_s, self._engine.threads)
         if usage.rss_bytes is not None:
             self.take(Resources(usage, limits_of(self._pid)))
@@ -102,7 +111,7 @@ def watch(
         if seen is None or intake is None:
             # Not before the first sample: why that failed is py-spy's to say.
             seen = target(pid, source.clock.zero_at)
-            recorder = Recorder(record, Head(seen, schedule.interval_s)) if record else None
+            recorder = _recorder(record, seen, schedule) if record else None
             intake = _Intake(engine, recorder, pid)
         intake.take(differ.changes(sample) if isinstance(sample, Snapshot) else sample)
         on_sample(Watched(engine, seen, sample, schedule))
@@ -112,3 +121,10 @@ def watch(
     if intake:
         intake.close(source.ended_by)
     return engine.report(Kind.SUMMARY, (seen or Target(pid),), source.ended_by, schedule.interval_s)
+
+
+def _recorder(path: str, seen: Target, schedule: Schedule) -> Recorder:
+    from leakscope.sources.recording import Recorder
+    from leakscope.tape import Head
+
+    return Recorder(path, Head(seen, schedule.interval_s))

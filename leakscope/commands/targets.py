@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from leakscope.errors import UsageProblem
-from leakscope.processes import ProcessFacts
+
+if TYPE_CHECKING:
+    from leakscope.processes import ProcessFacts
 
 
 def _is_leakscope(process: ProcessFacts) -> bool:

@@ -48,15 +48,23 @@ class Schedule:
 class LiveSource:
     """Samples a process at an interval until it is time to end; `ended_by` says why it did."""
 
-    def __init__(self, pid: int, schedule: Schedule, stop: Stop, *, blocking: bool = False) -> None:
+    def __init__(
+        self,
+        pid: int,
+        schedule: Schedule,
+        stop: Stop,
+        *,
+        blocking: bool = False,
+        pyspy: PySpy | None = None,
+    ) -> None:
         self.pid = pid
         self.schedule = schedule
         self.ended_by = EndedBy.ONE_SAMPLE
         self.clock = Clock()
         self._stop = stop
-        self._blocking = blocking
         self._first_s = 0.0
-        self._pyspy = PySpy(pid, blocking=blocking)
+        self._pyspy = pyspy or PySpy(pid, blocking=blocking)
+        self._blocking = self._pyspy.blocking
         self._identities = Identities()
         self._sockets = Sockets(pid)
         self._perturbed: dict[tuple[int, int], int] = {}

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import logging
 import os
 import re
 import subprocess
 import sys
-import sysconfig
 import time
-from pathlib import Path
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
 
-from leakscope.dumps import BadDump, DumpedThread, parse_dump
 from leakscope.errors import (
     DumpFailed,
     DumpHung,
@@ -21,7 +19,11 @@ from leakscope.errors import (
     NotPermitted,
     Unsupported,
 )
-from leakscope.sources import advice, kernel
+
+if TYPE_CHECKING:
+    # What is imported up here is waited for before py-spy starts; the rest while it works.
+    from leakscope.dumps import DumpedThread
+    from leakscope.sources import kernel
 
 _log = logging.getLogger(__name__)
 
@@ -34,26 +36,35 @@ PYSPY_LIMIT = 4096
 def find_pyspy() -> str:
     """The py-spy that was installed with leakscope. Raises Unsupported when there is none."""
     name = "py-spy.exe" if os.name == "nt" else "py-spy"
-    folders = (Path(sys.executable).parent, Path(sysconfig.get_path("scripts")))
-    for folder in folders:
-        if os.access(folder / name, os.X_OK):
-            return str(folder / name)
-    try:
-        files = importlib.metadata.distribution("py-spy").files or []
-    except importlib.metadata.PackageNotFoundError:
-        files = []
-    for file in files:
-        path = Path(str(file.locate()))
-        if file.name == name and os.access(path, os.X_OK):
-            return str(path)
+    for path in _where_installed(name):
+        if os.access(path, os.X_OK):
+            return path
     raise Unsupported(
         "py-spy, which leakscope reads stacks with, is missing or not executable",
         f"Install leakscope anew, or py-spy beside it: {sys.executable} -m pip install py-spy",
     )
 
 
+def _where_installed(name: str) -> Iterator[str]:
+    """The likeliest place first: each of the others takes longer to find out than the last."""
+    yield os.path.join(os.path.dirname(sys.executable), name)
+    import sysconfig
+
+    yield os.path.join(sysconfig.get_path("scripts"), name)
+    import importlib.metadata
+
+    try:
+        files = importlib.metadata.distribution("py-spy").files or []
+    except importlib.metadata.PackageNotFoundError:
+        files = []
+    yield from (str(file.locate()) for file in files if file.name == name)
+
+
 class PySpy:
-    """Dumps the threads of one process, one dump at a time."""
+    """Dumps the threads of one process, one dump at a time.
+
+    `start` sets off the next dump, so that there is time for something else until it is read.
+    """
 
     def __init__(self, pid: int, *, blocking: bool = False, variables: bool = False) -> None:
         self.pid = pid
@@ -63,9 +74,23 @@ class PySpy:
             self._command.append("--nonblocking")
         if variables:
             self._command.append("--locals")
+        self._started: _Started | None = None
+
+    def start(self) -> None:
+        """Set off a dump, unless one is under way. Raises Unsupported when it cannot be."""
+        if self._started is None:
+            self._started = _Started(self._spawn(), time.monotonic())
+
+    def close(self) -> None:
+        """End the dump that was set off and not read, if there is one."""
+        started, self._started = self._started, None
+        if started is not None:
+            _end(started.process)
 
     def dump(self) -> tuple[DumpedThread, ...]:
-        """The threads now, newest first. Raises as `text` does."""
+        """The threads now or since `start`, newest first. Raises as `text` does."""
+        from leakscope.dumps import BadDump, parse_dump
+
         try:
             threads = parse_dump(self.text())
         except BadDump as error:
@@ -80,27 +105,52 @@ class PySpy:
         Raises DumpFailed when the next try may succeed; NoSuchProcess, NotPermitted or Unsupported
         when it will not.
         """
-        began_s = time.monotonic()
+        self.start()
+        started, self._started = self._started, None
+        assert started is not None
+        process = started.process
         try:
-            done = subprocess.run(
+            out, err = process.communicate(timeout=DUMP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            raise DumpHung(f"py-spy did not answer within {DUMP_TIMEOUT_S:.0f} s") from None
+        finally:
+            _end(process)
+        took_s = time.monotonic() - started.at_s
+        _log.debug("%s: status %d in %.3f s", " ".join(self._command), process.returncode, took_s)
+        if process.returncode:
+            raise explain(err.decode("utf-8", "replace"), self.pid)
+        return out
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        try:
+            return subprocess.Popen(
                 self._command,
                 stdin=subprocess.DEVNULL,
-                capture_output=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
                 env=_environment(),
-                timeout=DUMP_TIMEOUT_S,
-                check=False,
                 # Ctrl-C goes to the whole foreground group; a dump in flight is to be finished.
                 process_group=0,
             )
-        except subprocess.TimeoutExpired:
-            raise DumpHung(f"py-spy did not answer within {DUMP_TIMEOUT_S:.0f} s") from None
         except OSError as error:
             raise Unsupported(f"py-spy cannot be started: {error}") from None
-        took_s = time.monotonic() - began_s
-        _log.debug("%s: status %d in %.3f s", " ".join(self._command), done.returncode, took_s)
-        if done.returncode:
-            raise explain(done.stderr.decode("utf-8", "replace"), self.pid)
-        return done.stdout
+
+
+class _Started(NamedTuple):
+    """A dump under way."""
+
+    process: subprocess.Popen[bytes]
+    at_s: float  # monotonic
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Leave no process behind, nor an open pipe to it; one that has ended needs no more."""
+    if process.poll() is None:
+        process.kill()
+    for pipe in (process.stdout, process.stderr):
+        if pipe is not None:
+            pipe.close()
+    process.wait()
 
 
 def _environment() -> dict[str, str]:
@@ -119,6 +169,8 @@ def said(stderr: str) -> str:
 
 def explain(stderr: str, pid: int) -> LeakscopeError:
     """The error that a failed dump amounts to, from py-spy's words and the state of the process."""
+    from leakscope.sources import kernel
+
     words = said(stderr)
     _log.debug("py-spy said: %s", words)
     state = kernel.process_state(pid)
@@ -135,6 +187,8 @@ def explain(stderr: str, pid: int) -> LeakscopeError:
 
 
 def _not_permitted(pid: int, words: str, state: kernel.ProcessState | None) -> LeakscopeError:
+    from leakscope.sources import advice
+
     if "suspend" in words:
         # Only one process can trace another; that one may have let go in the meantime.
         tracer = f"process {state.tracer_pid}" if state and state.tracer_pid else "another process"

@@ -7,7 +7,6 @@ import mmap
 import os
 import re
 from functools import lru_cache
-from pathlib import Path
 
 # A mapped file that is an interpreter: python3.11, python3, libpython3.11.so.1.0.
 _INTERPRETER = re.compile(r"/(?:lib)?python(\d(?:\.\d+)?)?[^/]*$")
@@ -20,7 +19,8 @@ _PARTS_OF_NUMBERS = tuple(bytes([byte]) for byte in b"0123456789.")
 def python_version(pid: int) -> str | None:
     """The version, such as `3.11.7`; `3.11` where no more can be told; None if not Python."""
     try:
-        maps = Path(f"/proc/{pid}/maps").read_text(encoding="utf-8", errors="surrogateescape")
+        with open(f"/proc/{pid}/maps", encoding="utf-8", errors="surrogateescape") as file:
+            maps = file.read()
     except OSError:
         return None
     paths = list(dict.fromkeys(re.findall(r"(/.*)$", maps, re.MULTILINE)))
