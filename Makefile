@@ -6,6 +6,10 @@ STAMP := $(VENV)/.installed
 SCENARIOS := .venv-scenarios
 SCENARIOS_STAMP := $(SCENARIOS)/.installed
 
+# So have the tools that `make bench` compares leakscope with.
+BENCH := .venv-bench
+BENCH_STAMP := $(BENCH)/.installed
+
 # The tests also attach to the interpreters that `make pythons` brought, if it ran.
 COLON := :
 TEST_PYTHONS := $(wildcard $(CURDIR)/.pythons/usr/bin)
@@ -13,7 +17,7 @@ PYTEST := LEAKSCOPE_TEST_PYTHONS="$(TEST_PYTHONS)$${LEAKSCOPE_TEST_PYTHONS:+$(CO
 	$(RUN) -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint format types acceptance pythons pictures readme clean
+.PHONY: help venv demo test lint format types acceptance score bench bench-quick pythons pictures readme clean
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## */\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -64,6 +68,20 @@ $(SCENARIOS_STAMP): pyproject.toml $(STAMP)
 	$(SCENARIOS)/bin/python -m pip install --quiet --editable '.[scenarios]'
 	@touch $@
 
+bench: $(STAMP) $(BENCH_STAMP)  ## Measure what watching costs, on a quiet machine (100 min)
+	$(RUN) -m tests.bench.run
+
+SECONDS := 20
+bench-quick: $(STAMP) $(BENCH_STAMP)  ## The same in SECONDS=20 a watch, for a rough idea (25 min)
+	$(RUN) -m tests.bench.run --seconds $(SECONDS)
+
+# Each by itself: not every machine has a wheel for both, and the bench runs without them.
+$(BENCH_STAMP): $(STAMP)
+	$(RUN) -m venv --clear $(BENCH)
+	-$(BENCH)/bin/python -m pip install --quiet pystack==1.7.2
+	-$(BENCH)/bin/python -m pip install --quiet austin-dist==3.7.0
+	@touch $@
+
 pythons:  ## Bring Python 3.14 and 3.15 into .pythons, for the tests to attach to (Debian)
 	.ci/install-pythons .pythons
 
@@ -74,5 +92,5 @@ readme: $(STAMP)  ## Write the help texts in the README anew
 	$(RUN) -m tests.readme_blocks
 
 clean:  ## Remove all that was made here but .pythons
-	rm -rf $(VENV) $(SCENARIOS) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov
+	rm -rf $(VENV) $(SCENARIOS) $(BENCH) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov
 	find leakscope tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -10,7 +10,8 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from itertools import pairwise
-from statistics import fmean, median, pstdev
+
+from leakscope.averages import deviation, mean, median
 
 # Threads of one object are started within this time of each other.
 TOGETHER_S = 0.5
@@ -78,8 +79,8 @@ def longest_likely_gap_s(moments: Sequence[float]) -> float:
     gaps = [later - earlier for earlier, later in pairwise(moments)]
     if not gaps:
         return 0.0
-    mean_s = fmean(gaps)
-    return min(max(mean_s + 3 * pstdev(gaps), 2.5 * mean_s), 4 * mean_s)
+    mean_s = mean(gaps)
+    return min(max(mean_s + 3 * deviation(gaps), 2.5 * mean_s), 4 * mean_s)
 
 
 def rate_per_min(births: Sequence[float]) -> float:

@@ -25,9 +25,8 @@ class Left(NamedTuple):
     ended: bool  # else it moved to another group
 
 
-@dataclass(frozen=True, slots=True)
-class Stay:
-    """A living thread in a group."""
+class Stay(NamedTuple):
+    """A living thread in a group. A tuple: many are made at each look, and these are made fast."""
 
     key: ThreadKey
     name: str | None

@@ -6,8 +6,8 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from statistics import median
 
+from leakscope.averages import median
 from leakscope.births import TOGETHER_S, moments_of
 from leakscope.facts import GroupFacts, common_wait
 from leakscope.model import Frame, Frames, ThreadKey

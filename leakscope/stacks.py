@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
-from enum import StrEnum
 from functools import lru_cache
 
+from leakscope.levels import Level as Level
 from leakscope.model import Frame, Frames
 
 # Where installed code lives: below site-packages (pip, venv) or dist-packages (Debian).
@@ -19,14 +19,6 @@ _LAUNCHER = re.compile(r".*[/\\]bin[/\\][^/\\.]+$")
 # Frames that every thread has below the function that it was started in.
 _BOOTSTRAP_FILE = "threading.py"
 _BOOTSTRAP = ("_bootstrap", "_bootstrap_inner")
-
-
-class Level(StrEnum):
-    """How much of a stack must be the same for two threads to be in one group."""
-
-    LINE = "line"  # functions, files and line numbers
-    FUNCTION = "function"  # functions and files
-    ENTRY = "entry"  # the function that the thread was started in
 
 
 def last_part(function: str) -> str:

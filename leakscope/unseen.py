@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from leakscope.history import Track
@@ -36,10 +37,12 @@ def unseen(tracks: Iterable[Track], native: int | None, native_grown: int = 0) -
     """
     tracks = list(tracks)
     said: list[str] = []
+    stacks = Counter(track.sample.frames for track in tracks)  # of most there are many
     for path, sentence in _HIDDEN_WORK:
         n = sum(
-            any(portable_path(frame.filename) == path for frame in track.sample.frames)
-            for track in tracks
+            count
+            for frames, count in stacks.items()
+            if any(portable_path(frame.filename) == path for frame in frames)
         )
         if n:
             said.append(sentence.format(n=n, s="" if n == 1 else "s"))

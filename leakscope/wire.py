@@ -10,20 +10,21 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
-from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from leakscope import __version__
-from leakscope.checkup import Checkup
-from leakscope.diffing import Change, Diff
 from leakscope.facts import Stay
 from leakscope.leaks import Leak
 from leakscope.limits import Deadline, ThreadCost
 from leakscope.model import Frame, Missed, Target
 from leakscope.policy import LEAKS, Trend
-from leakscope.processes import ProcessFacts
 from leakscope.report import Cost, Group, Report
 from leakscope.stacks import Level
+
+if TYPE_CHECKING:
+    from leakscope.checkup import Checkup
+    from leakscope.diffing import Change, Diff
+    from leakscope.processes import ProcessFacts
 
 SCHEMA_VERSION = "1.0"
 
@@ -44,6 +45,8 @@ def encode(document: Mapping[str, Any]) -> str:
 
 def schema() -> Document:
     """The JSON Schema (draft 2020-12) of every document that is made here."""
+    from importlib import resources
+
     file = resources.files("leakscope") / "schema" / f"report-{SCHEMA_VERSION}.json"
     document: Document = json.loads(file.read_text(encoding="utf-8"))
     return document

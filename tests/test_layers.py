@@ -15,7 +15,9 @@ LAYERS = {
     # Values, and words for them.
     "model": 0,
     "errors": 0,
-    "births": 0,
+    "averages": 0,
+    "births": 1,
+    "levels": 0,
     "printable": 0,
     "processes": 0,
     "redaction": 0,
@@ -46,6 +48,7 @@ LAYERS = {
     "waits": 2,
     "sources/limits": 2,
     "sources/process_list": 2,
+    "sources/target": 2,
     "sources/pyspy": 4,
     # What follows from it.
     "checks/marks": 3,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import re
 from typing import TYPE_CHECKING
 
@@ -73,6 +74,7 @@ def command(
     pid = pid_or_only(pid, redact, say_pause=blocking and not quiet)
     pyspy = PySpy(pid, blocking=blocking)
     pyspy.start()  # it takes longer than to import all that is needed for its answer
+    gc.disable()  # one look leaves no garbage, and a collector would search all of it again
     try:
         from leakscope.commands.looking import look_once
         from leakscope.commands.printing import write_report

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,16 +15,16 @@ from leakscope.limits import Resources
 from leakscope.model import Changes, Missed, Sample, Target
 from leakscope.policy import DEFAULT_POLICY
 from leakscope.printable import printable
-from leakscope.redaction import Redaction
 from leakscope.report import Cost, EndedBy, Kind, Overall, Report
-from leakscope.sources.budget import Budget
-from leakscope.sources.limits import limits_of, usage_of
 from leakscope.sources.live import LiveSource, Schedule
-from leakscope.sources.process_list import target
-from leakscope.sources.pyspy import PySpy
-from leakscope.sources.recording import Recorder
 from leakscope.sources.stopping import Stop
-from leakscope.tape import Head
+from leakscope.sources.target import target
+
+if TYPE_CHECKING:
+    from leakscope.redaction import Redaction
+    from leakscope.sources.budget import Budget
+    from leakscope.sources.pyspy import PySpy
+    from leakscope.sources.recording import Recorder
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,8 @@ def look_once(pyspy: PySpy, view: View, redaction: Redaction) -> Report:
         engine.observe(sample)
     source.close()
     stop.close()
-    _Intake(engine, None, pid).take_resources()
+    if engine.findings().leaks or engine.unread:
+        _Intake(engine, None, pid).take_resources()  # nothing else runs into a limit
     seen = target(pid, source.clock.zero_at, redaction)
     return engine.report(Kind.DUMP, (seen,), EndedBy.ONE_SAMPLE, cost=_with_own(source.cost))
 
@@ -87,6 +89,8 @@ class _Intake:
 
     def take_resources(self) -> None:
         """What the target takes up and may take; one that has ended takes nothing."""
+        from leakscope.sources.limits import limits_of, usage_of
+
         usage = usage_of(self._pid, self._engine.now_s, self._engine.threads)
         if usage.rss_bytes is not None:
             self.take(Resources(usage, limits_of(self._pid)))
@@ -117,7 +121,7 @@ def watch(
     *,
     blocking: bool = False,
     budget: Budget | None = None,
-    redaction: Redaction = Redaction.SECRETS,
+    redaction: Redaction,
     recorder: Recorder | None = None,
     exit_on_leak: bool = False,
 ) -> Report:
@@ -136,6 +140,8 @@ def watch(
             # Not before the first sample: why that failed is py-spy's to say.
             seen = target(pid, source.clock.zero_at, redaction)
             if recorder:
+                from leakscope.tape import Head
+
                 recorder.begin(Head(seen, schedule.interval_s))
             intake = _Intake(engine, recorder, pid)
         intake.take(sample if isinstance(sample, Missed) else differ.changes(sample))

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 import re
 import sys
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from click.shell_completion import CompletionItem
 
-from leakscope.engine import View
+from leakscope.levels import Level
 from leakscope.redaction import Redaction
-from leakscope.stacks import Level
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    from leakscope.engine import View
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -76,6 +78,8 @@ class Pid(click.ParamType[int]):
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem
+
         from leakscope.sources.process_list import python_processes
 
         return [
@@ -191,12 +195,16 @@ writing_options = _all(
 
 def view_of(group_by: str, ignore: tuple[re.Pattern[str], ...]) -> View:
     """The view that these options ask for."""
+    from leakscope.engine import View
+
     return View(Level(group_by), ignore)
 
 
 def set_up_log(*, verbose: bool) -> None:
     """`-v` shows the debug log on standard error; without it nothing is logged."""
     if verbose:
+        import logging
+
         logging.basicConfig(
             stream=sys.stderr, level=logging.DEBUG, format="%(relativeCreated)6.0f ms  %(message)s"
         )

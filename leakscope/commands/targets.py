@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from leakscope.errors import UsageProblem
-from leakscope.processes import ProcessFacts
 from leakscope.redaction import Redaction, redacted
+
+if TYPE_CHECKING:
+    from leakscope.processes import ProcessFacts
 
 
 def _is_leakscope(process: ProcessFacts) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from leakscope.engine import CLEAN_AFTER_S, CLEAN_AFTER_SAMPLES
 from leakscope.leaks import Leak
@@ -10,10 +11,12 @@ from leakscope.limits import deadline_sentence
 from leakscope.model import Frame, Frames, RunState, Target
 from leakscope.policy import LEAKS, Trend
 from leakscope.printable import cell_width, clipped, printable, short_path
-from leakscope.processes import ProcessFacts
 from leakscope.report import EndedBy, Group, Overall, Report
 from leakscope.spans import duration
 from leakscope.stacks import real_frames
+
+if TYPE_CHECKING:
+    from leakscope.processes import ProcessFacts
 
 TOP_GROUPS = 15
 TOP_IDS = 10

@@ -9,8 +9,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
-from statistics import median
 
+from leakscope.averages import median
 from leakscope.births import (
     is_burst,
     longest_likely_gap_s,

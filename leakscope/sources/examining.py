@@ -39,8 +39,8 @@ from leakscope.errors import DumpFailed, DumpHung, LeakscopeError, NoSuchProcess
 from leakscope.model import Target
 from leakscope.sources import advice, kernel, pyspy
 from leakscope.sources.limits import limits_of, user_name
-from leakscope.sources.process_list import target
 from leakscope.sources.python_version import mapped_files, python_build
+from leakscope.sources.target import target
 
 # While threads come and go a dump fails one time in three; so often in a row by chance hardly ever.
 _TRIES = 5

@@ -1,4 +1,4 @@
-"""Facts of processes: what a target is, and which Python processes there are to look at."""
+"""Which Python processes there are to look at."""
 
 from __future__ import annotations
 
@@ -9,35 +9,11 @@ import time
 
 import psutil
 
-from leakscope.errors import NoSuchProcess
-from leakscope.model import Target
 from leakscope.processes import ProcessFacts
 from leakscope.redaction import Redaction, redacted
 from leakscope.sources.python_version import python_version
 
 _PYTHON = re.compile(r"^(?:lib)?python\d?(?:\.\d+)?", re.IGNORECASE)
-
-
-def target(
-    pid: int, elapsed_zero_at: float | None = None, redaction: Redaction = Redaction.SECRETS
-) -> Target:
-    """What can be told of a process. Raises NoSuchProcess when it is not there.
-
-    `elapsed_zero_at` is the Unix time of the zero of the watch's own clock. The command line is
-    masked here already, so that no report and no recording can hold what it must not.
-    """
-    try:
-        process = psutil.Process(pid)
-        started_at = process.create_time()
-    except (psutil.NoSuchProcess, ValueError, OverflowError):
-        raise NoSuchProcess(f"there is no process {pid}") from None
-    except psutil.AccessDenied:
-        return Target(pid)
-    command: tuple[str, ...] = ()
-    with contextlib.suppress(psutil.Error, OSError):
-        command = redacted(process.cmdline(), redaction)
-    began_s = None if elapsed_zero_at is None else started_at - elapsed_zero_at
-    return Target(pid, started_at, command, python_version(pid), began_s)
 
 
 def python_processes(redaction: Redaction = Redaction.SECRETS) -> list[ProcessFacts]:

@@ -176,6 +176,11 @@ class _Started:
         self._out = out
         self._err = err
 
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
+
     @classmethod
     def run(cls, command: Sequence[str]) -> _Started:
         """Start it. Raises Unsupported when that is impossible."""

@@ -8,7 +8,6 @@ import os
 import re
 from collections.abc import Iterator
 from functools import lru_cache
-from pathlib import Path
 from typing import NamedTuple
 
 # A mapped file that is an interpreter: python3.11, python3, libpython3.11.so.1.0.
@@ -32,7 +31,8 @@ class Build(NamedTuple):
 
 def mapped_files(pid: int) -> list[str]:
     """The files that a process has mapped, each once. Raises OSError where that can't be read."""
-    maps = Path(f"/proc/{pid}/maps").read_text(encoding="utf-8", errors="surrogateescape")
+    with open(f"/proc/{pid}/maps", encoding="utf-8", errors="surrogateescape") as file:
+        maps = file.read()
     return list(dict.fromkeys(re.findall(r"(/.*)$", maps, re.MULTILINE)))
 
 

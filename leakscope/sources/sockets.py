@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import socket
-import struct
-from pathlib import Path
 from typing import NamedTuple
 
 _LISTEN = 0x0A
@@ -58,7 +55,8 @@ def connections(pid: int) -> dict[int, Connection]:
     rows: list[tuple[str, str, int, int]] = []
     for name in ("tcp", "tcp6"):
         try:
-            lines = Path(f"/proc/{pid}/net/{name}").read_text(encoding="ascii").splitlines()[1:]
+            with open(f"/proc/{pid}/net/{name}", encoding="ascii") as file:
+                lines = file.read().splitlines()[1:]
         except OSError:
             continue
         for line in lines:
@@ -74,6 +72,9 @@ def connections(pid: int) -> dict[int, Connection]:
 
 def address(text: str) -> str:
     """`0100007F:1F90` as `127.0.0.1:8080`: the kernel writes words of 32 bits in its own order."""
+    import socket
+    import struct
+
     digits, _, port = text.rpartition(":")
     words = [int(digits[i : i + 8], 16) for i in range(0, len(digits), 8)]
     packed = struct.pack(f"={len(words)}I", *words)

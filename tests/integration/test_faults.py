@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 
+from leakscope.sources.pyspy import PySpy
 from tests.documents import Document, checked, checked_lines, of_type
 from tests.integration.faults import ALWAYS, PASSING, FaultyPySpy, complaint, is_running
 from tests.running import leakscope_cli, running, watching
@@ -37,6 +38,35 @@ def only_line(run: subprocess.CompletedProcess[str]) -> str:
     assert line.startswith("leakscope: ")
     assert all(text.startswith("  ") for text in advice), run.stderr
     return line
+
+
+# --- a dump is set off before it is read ----------------------------------------------------------
+
+
+def test_a_dump_that_was_set_off_is_the_one_that_is_read(service):
+    pyspy = PySpy(service.pid)
+    pyspy.start()
+    started = under_way(pyspy)
+    assert len(pyspy.dump()) == POOL + 1
+    assert not is_running(started)
+    assert len(pyspy.dump()) == POOL + 1  # a later one sets itself off
+
+
+def test_a_dump_that_was_set_off_and_is_not_wanted_is_ended(service):
+    pyspy = PySpy(service.pid)
+    pyspy.start()
+    started = under_way(pyspy)
+    pyspy.start()
+    assert under_way(pyspy) == started  # once is enough
+    pyspy.close()
+    assert not is_running(started)
+    pyspy.close()
+
+
+def under_way(pyspy: PySpy) -> int:
+    """The process of the dump that was set off."""
+    assert pyspy._started is not None
+    return pyspy._started.pid
 
 
 # --- a dump is tried again ------------------------------------------------------------------------

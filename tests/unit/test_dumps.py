@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from leakscope.dumps import BadDump, DumpedThread, parse_dump, threads_of
@@ -116,6 +116,39 @@ def test_what_pyspy_does_not_know_is_none():
 
 def test_a_process_without_threads():
     assert parse_dump("[]") == ()
+
+
+TEXT = st.sampled_from(
+    ["f", 'frames": [', "\n    ],\n", "\n  },\n  {\n", '"', "\\", "é"]
+) | st.text(max_size=5)
+FRAME = st.fixed_dictionaries({"name": TEXT, "filename": TEXT, "line": st.integers(-1, 9)})
+THREAD = st.fixed_dictionaries(
+    {
+        "pid": st.just(1),
+        "thread_id": st.integers(0, 2**63 - 1),
+        "thread_name": st.none() | TEXT,
+        "os_thread_id": st.none() | st.integers(1, 2**22),
+        "active": st.booleans(),
+        "owns_gil": st.booleans(),
+        "frames": st.lists(FRAME, max_size=3),
+        "process_info": st.none(),
+    }
+)
+
+
+@given(st.lists(THREAD, max_size=4), st.booleans())
+def test_as_pyspy_lays_it_out_or_otherwise_it_says_the_same(decoded, escaped):
+    laid_out = json.dumps(decoded, indent=2, ensure_ascii=escaped).encode("utf-8", "surrogatepass")
+    assume(escaped or b"\xed" not in laid_out)
+    expected = threads_of(decoded)
+    assert parse_dump(laid_out + b"\n") == expected
+    assert parse_dump(json.dumps(decoded).encode()) == expected
+
+
+@pytest.mark.parametrize("spoilt", ['"line": x', '"line": null', '"line": 4, "line"', '"lines": 4'])
+def test_what_is_wrong_within_the_usual_layout_is_said(spoilt):
+    with pytest.raises(BadDump, match=r"not JSON|not as py-spy gives it"):
+        parse_dump(DUMP_311.replace('"line": 4', spoilt).encode())
 
 
 def test_text_of_the_target_is_kept_as_it_is():

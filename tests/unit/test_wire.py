@@ -91,7 +91,7 @@ def stay(tid: int | None = 28930, **changes: Any) -> Stay:
         parking=NOT_KNOWN,
         frames=FRAMES,
     )
-    return replace(blank, **changes)
+    return blank._replace(**changes)
 
 
 def group(*stays: Stay, **changes: Any) -> Group:
