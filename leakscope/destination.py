@@ -9,11 +9,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import secrets
 import signal
 import stat
 from collections.abc import Iterator
-from pathlib import PurePath
 
 from leakscope.errors import UsageProblem
 
@@ -25,6 +25,8 @@ _PASSED_THROUGH = _FOLDER | getattr(os, "O_PATH", os.O_RDONLY)
 # Appending, so that it goes on at the end when someone has emptied it (logrotate's copytruncate).
 _NEW = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _WRITER = os.O_WRONLY | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC
+# In /proc, what holds the links `cwd` and `root`.
+_PROCESS = re.compile(r"/proc/\d+(?:/task/\d+)?")
 _ENDING_SIGNALS = {signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM}
 
 
@@ -36,11 +38,16 @@ class Destination:
         self.path = path
         self._descriptor: int | None = None  # of this process, as named by /dev/stdout
         with self._told():
-            self._folder, self._name = self._found(path)
-            # Whether it is a file of our own making, and no pipe, device or open file.
-            self.is_own = self._descriptor is None and self._is_plain()
-            if self.is_own:
-                self._try_folder()
+            self._folder = os.open("/" if path.startswith("/") else ".", _PASSED_THROUGH)
+            try:
+                self._name = self._found(path)
+                # Whether it is a file of our own making, and no pipe, device or open file.
+                self.is_own = self._descriptor is None and self._is_plain()
+                if self.is_own:
+                    self._try_folder()
+            except BaseException:
+                self.close()
+                raise
 
     def write(self, content: bytes) -> None:
         """Write all of it, or nothing. Raises UsageProblem, or BrokenPipeError."""
@@ -50,8 +57,7 @@ class Destination:
                     _write(handle, content)
                     os.fsync(handle)  # some disks tell only now that they are full
             else:
-                handle = self._opened()
-                _write(handle, content)
+                handle = self._begun(content)
             os.close(handle)
 
     def open(self, first: bytes) -> int:
@@ -60,11 +66,9 @@ class Destination:
         Raises UsageProblem, or BrokenPipeError.
         """
         with self._told():
-            if self.is_own:
-                with self._new() as handle:
-                    _write(handle, first)
-            else:
-                handle = self._opened()
+            if not self.is_own:
+                return self._begun(first)
+            with self._new() as handle:
                 _write(handle, first)
             return handle
 
@@ -77,8 +81,8 @@ class Destination:
         advice = ""
         if error.errno in (errno.EACCES, errno.EPERM, errno.EBUSY) and self._descriptor is None:
             advice = (
-                "It is made new in its folder, which must be writable. `... > FILE` writes into a "
-                "file that is there."
+                "It is made new in its folder, which must be writable; /dev/stdout and `> FILE` "
+                "write into a file that is there."
             )
         return UsageProblem(f"cannot write to {self.path}: {error.strerror or error}", advice)
 
@@ -93,10 +97,9 @@ class Destination:
 
     # --- finding it -------------------------------------------------------------------------------
 
-    def _found(self, path: str) -> tuple[int, str]:
-        """The folder, open, and the name in it, with every link on the way looked at."""
-        where = PurePath("/" if path.startswith("/") else os.getcwd())
-        folder = os.open("/" if path.startswith("/") else ".", _PASSED_THROUGH)
+    def _found(self, path: str) -> str:
+        """The name in the folder, to which this goes; every link on the way is looked at."""
+        where = "/" if path.startswith("/") else os.getcwd()
         left = [part for part in path.split("/") if part not in ("", ".")]
         if path.endswith("/") or not left:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
@@ -104,57 +107,64 @@ class Destination:
         while True:
             part = left.pop(0)
             if not left and self._is_own_descriptor(where, part):
-                return folder, part
-            if left and part in ("cwd", "root") and where.parent == PurePath("/proc"):
-                # Of another process: it leads where the text of the link does not, into the
-                # files of a container for one.
-                where, folder = where / part, _moved(folder, part, _PASSED_THROUGH & ~os.O_NOFOLLOW)
+                return part
+            if left and part in ("cwd", "root") and _PROCESS.fullmatch(where):
+                # It leads where the text of the link does not, into a container's files for one.
+                self._go(part, _PASSED_THROUGH & ~os.O_NOFOLLOW)
+                where = os.path.join(where, part)
                 continue
-            said = _status(folder, part)
+            said = _status(self._folder, part)
             if said is not None and stat.S_ISLNK(said.st_mode):
                 links += 1
                 if links > _MOST_LINKS:
                     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
-                to = self._followed(folder, part, said)
+                to = self._followed(part, said)
                 if to.startswith("/"):
-                    where, folder = PurePath("/"), _moved(folder, "/")
+                    self._go("/")
+                    where = "/"
                 left = [step for step in to.split("/") if step not in ("", ".")] + left
                 if not left:
                     raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
             elif not left:
-                return folder, part
+                return part
             else:
-                folder = _moved(folder, part)
-                where = where.parent if part == ".." else where / part
+                self._go(part)
+                where = os.path.normpath(os.path.join(where, part))
 
-    def _is_own_descriptor(self, where: PurePath, part: str) -> bool:
+    def _go(self, name: str, flags: int = _PASSED_THROUGH) -> None:
+        """Into the folder of that name."""
+        folder = os.open(name, flags, dir_fd=self._folder)
+        os.close(self._folder)
+        self._folder = folder
+
+    def _is_own_descriptor(self, where: str, part: str) -> bool:
         """Whether this names an open file of our own: what it leads to is ours already.
 
         It looks like a link, but the way to it may not exist, or be closed to us.
         """
-        if part.isdigit() and where.name == "fd" and where.parent.parent == PurePath("/proc"):
+        if part.isdigit():
             with contextlib.suppress(OSError):
                 # As that /proc counts processes, which may be that of another PID namespace.
-                if os.readlink("/proc/self") == where.parent.name:
+                if where == f"/proc/{os.readlink('/proc/self')}/fd":
                     self._descriptor = int(part)
         return self._descriptor is not None
 
-    def _followed(self, folder: int, name: str, link: os.stat_result) -> str:
+    def _followed(self, name: str, link: os.stat_result) -> str:
         """What a symlink says. Raises UsageProblem for one that someone else has planted."""
-        self._refuse_planted(folder, link, "a symlink")
-        to = os.readlink(name, dir_fd=folder)
-        now = _status(folder, name)
+        self._refuse_planted(link, "a symlink")
+        to = os.readlink(name, dir_fd=self._folder)
+        now = _status(self._folder, name)
         if now is None or (now.st_ino, now.st_ctime_ns) != (link.st_ino, link.st_ctime_ns):
             raise OSError(errno.ELOOP, "a symlink on the way changes")
         return to
 
-    def _refuse_planted(self, folder: int, found: os.stat_result, what: str) -> None:
+    def _refuse_planted(self, found: os.stat_result, what: str) -> None:
         """Refuse what someone else has put into a folder that is not theirs.
 
         Whoever owns a folder may say what its names mean, and so may root. Others can put a link
         into a folder that they share with us, such as /tmp, and have us write where it leads.
         """
-        if found.st_uid not in (os.geteuid(), 0, os.stat(folder).st_uid):
+        if found.st_uid not in (os.geteuid(), 0, os.stat(self._folder).st_uid):
             raise UsageProblem(
                 f"cannot write to {self.path}: it leads through {what} of another user (uid "
                 f"{found.st_uid}), put in a folder that is not theirs",
@@ -168,7 +178,7 @@ class Destination:
             return True
         if stat.S_ISDIR(said.st_mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        self._refuse_planted(self._folder, said, "a pipe or device")
+        self._refuse_planted(said, "a pipe or device")
         return False
 
     def _try_folder(self) -> None:
@@ -185,11 +195,18 @@ class Destination:
 
     # --- writing it -------------------------------------------------------------------------------
 
-    def _opened(self) -> int:
-        """A pipe, a device, or what is open already."""
+    def _begun(self, content: bytes) -> int:
+        """A pipe, a device, or what is open already, with this written to it."""
         if self._descriptor is not None:
-            return os.dup(self._descriptor)
-        return os.open(self._name, _WRITER, dir_fd=self._folder)
+            handle = os.dup(self._descriptor)
+        else:
+            handle = os.open(self._name, _WRITER, dir_fd=self._folder)
+        try:
+            _write(handle, content)
+        except BaseException:
+            os.close(handle)
+            raise
+        return handle
 
     @contextlib.contextmanager
     def _new(self) -> Iterator[int]:
@@ -204,7 +221,8 @@ class Destination:
                 os.replace(temporary, self._name, src_dir_fd=folder, dst_dir_fd=folder)
             except BaseException:
                 os.close(handle)
-                os.unlink(temporary, dir_fd=self._folder)
+                with contextlib.suppress(OSError):
+                    os.unlink(temporary, dir_fd=self._folder)
                 raise
 
     def _take_over_rights(self, handle: int) -> None:
@@ -258,14 +276,6 @@ def _write(handle: int, content: bytes) -> None:
     left = memoryview(content)
     while left:
         left = left[os.write(handle, left) :]  # which may have taken but a part
-
-
-def _moved(folder: int, name: str, flags: int = _PASSED_THROUGH) -> int:
-    """The folder of that name in a folder, which is closed."""
-    try:
-        return os.open(name, flags, dir_fd=folder)
-    finally:
-        os.close(folder)
 
 
 def _status(folder: int, name: str) -> os.stat_result | None:

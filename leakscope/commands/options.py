@@ -140,8 +140,10 @@ view_options = _all(
 # What is said of the target's command line, and of its variables.
 redact_option = option(
     "--redact",
-    type=click.Choice(list(Redaction)),
-    default=Redaction.SECRETS,
+    # Of an enum click takes the names, in capitals.
+    type=click.Choice([redaction.value for redaction in Redaction]),
+    callback=lambda _context, _parameter, value: Redaction(value),
+    default=Redaction.SECRETS.value,
     show_default=True,
     help="Mask values as ***: those that look like secrets, all, or none.",
 )

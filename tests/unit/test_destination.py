@@ -204,6 +204,20 @@ def test_a_link_planted_while_a_watch_goes_on_is_replaced(shared, tmp_path):
     assert (tmp_path / "precious").read_text() == "old\n"
 
 
+def test_a_link_that_is_changed_under_our_eyes_is_refused(tmp_path, monkeypatch, put):
+    def change_then_read(name: str, *, dir_fd: int) -> str:
+        os.unlink(name, dir_fd=dir_fd)
+        os.symlink("elsewhere", name, dir_fd=dir_fd)
+        return read(name, dir_fd=dir_fd)
+
+    read = os.readlink
+    (tmp_path / "report").symlink_to("real")
+    monkeypatch.setattr(os, "readlink", change_then_read)
+    with pytest.raises(UsageProblem, match="a symlink on the way changes"):
+        put(tmp_path / "report")
+    assert os.listdir(tmp_path) == ["report"]
+
+
 @as_root
 def test_who_owns_a_folder_may_have_links_in_it(tmp_path, put):
     folder = tmp_path / "of-nobody"
@@ -246,7 +260,7 @@ def test_a_folder_that_is_none(tmp_path, monkeypatch, put, path):
         put(path)
 
 
-@pytest.mark.parametrize("way", ["self/root", "{}/root", "self/cwd/.."])
+@pytest.mark.parametrize("way", ["self/root", "{}/root", "{0}/task/{0}/root", "self/cwd/.."])
 def test_the_files_as_a_process_sees_them(tmp_path, monkeypatch, put, way):
     """The text of these links is not where they lead, in a container's /proc/PID/root for one."""
     monkeypatch.chdir("/usr")
