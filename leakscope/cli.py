@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 import traceback
@@ -80,7 +81,7 @@ def main(args: list[str] | None = None) -> NoReturn:
     except click.exceptions.Exit as stop:
         status = stop.exit_code
     except click.ClickException as error:
-        error.show()
+        _show(error)
         status = error.exit_code
     except (click.Abort, KeyboardInterrupt):
         status = INTERRUPTED
@@ -133,10 +134,19 @@ def _flushed(status: int) -> int:
     return status
 
 
+def _show(error: click.ClickException) -> None:
+    """What is wrong with the command line; a file that it names may be called anything."""
+    shown = io.StringIO()
+    error.show(shown)
+    for line in shown.getvalue().splitlines():
+        print(printable(line), file=sys.stderr)
+
+
 def _say(error: LeakscopeError) -> None:
     """One clear line of what happened, and one of what to do."""
     print(f"leakscope: {printable(str(error))}", file=sys.stderr)
     for line in error.advice.splitlines():
         print(f"  {printable(line)}", file=sys.stderr)
     if os.environ.get("LEAKSCOPE_DEBUG"):
-        traceback.print_exception(error)
+        for line in "".join(traceback.format_exception(error)).splitlines():
+            print(printable(line), file=sys.stderr)

@@ -12,6 +12,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from leakscope.engine import View
+from leakscope.printable import printable
 from leakscope.stacks import Level
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -78,7 +79,7 @@ class Pid(click.ParamType[int]):
         from leakscope.sources.process_list import python_processes
 
         return [
-            CompletionItem(str(found.pid), help=" ".join(found.command)[:60])
+            CompletionItem(str(found.pid), help=printable(" ".join(found.command))[:60])
             for found in python_processes()
             if str(found.pid).startswith(incomplete)
         ]
@@ -187,6 +188,13 @@ def view_of(group_by: str, ignore: tuple[re.Pattern[str], ...]) -> View:
 def set_up_log(*, verbose: bool) -> None:
     """`-v` shows the debug log on standard error; without it nothing is logged."""
     if verbose:
-        logging.basicConfig(
-            stream=sys.stderr, level=logging.DEBUG, format="%(relativeCreated)6.0f ms  %(message)s"
-        )
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(_Harmless("%(relativeCreated)6.0f ms  %(message)s"))
+        logging.basicConfig(handlers=[handler], level=logging.DEBUG)
+
+
+class _Harmless(logging.Formatter):
+    """A message a line: py-spy's words in it may quote what the target is called."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))

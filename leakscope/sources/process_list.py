@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import time
+from pathlib import Path
 
 import psutil
 
@@ -31,9 +32,22 @@ def target(pid: int, elapsed_zero_at: float | None = None) -> Target:
         return Target(pid)
     command: tuple[str, ...] = ()
     with contextlib.suppress(psutil.Error, OSError):
-        command = tuple(process.cmdline())
+        command = _command(process)
     began_s = None if elapsed_zero_at is None else started_at - elapsed_zero_at
     return Target(pid, started_at, command, python_version(pid), began_s)
+
+
+def _command(process: psutil.Process) -> tuple[str, ...]:
+    """Its words, each as it is: psutil reads them as lines, and a carriage return is lost."""
+    try:
+        said = Path(f"/proc/{process.pid}/cmdline").read_bytes()
+    except OSError:
+        return tuple(process.cmdline())
+    # A process that wrote a title over its arguments (gunicorn does) leaves one word of blanks.
+    words = said[:-1].split(b"\0") if said.endswith(b"\0") else [said]
+    if len(words) == 1:
+        words = words[0].split(b" ")
+    return tuple(map(os.fsdecode, words)) if said else ()
 
 
 def python_processes() -> list[ProcessFacts]:
@@ -64,6 +78,6 @@ def _facts(process: psutil.Process) -> ProcessFacts | None:
         version,
         process.num_threads(),
         max(time.time() - process.create_time(), 0.0),
-        tuple(process.cmdline()),
+        _command(process),
         process.username(),
     )
