@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import io
 import os
 import sys
 from typing import NoReturn
@@ -79,7 +80,7 @@ def main(args: list[str] | None = None) -> NoReturn:
     except click.exceptions.Exit as stop:
         status = stop.exit_code
     except click.ClickException as error:
-        error.show()
+        _show(error)
         status = error.exit_code
     except (click.Abort, KeyboardInterrupt):
         status = INTERRUPTED
@@ -135,6 +136,16 @@ def _flushed(status: int) -> int:
     return status
 
 
+def _show(error: click.ClickException) -> None:
+    """What is wrong with the command line; a file that it names may be called anything."""
+    from leakscope.printable import printable
+
+    shown = io.StringIO()
+    error.show(shown)
+    for line in shown.getvalue().splitlines():
+        print(printable(line), file=sys.stderr)
+
+
 def _say(error: LeakscopeError) -> None:
     """One clear line of what happened, and one of what to do."""
     from leakscope.printable import printable
@@ -145,4 +156,5 @@ def _say(error: LeakscopeError) -> None:
     if os.environ.get("LEAKSCOPE_DEBUG"):
         import traceback
 
-        traceback.print_exception(error)
+        for line in "".join(traceback.format_exception(error)).splitlines():
+            print(printable(line), file=sys.stderr)

@@ -47,7 +47,7 @@ LAYERS = {
     "tape": 3,
     "waits": 2,
     "sources/limits": 2,
-    "sources/process_list": 2,
+    "sources/process_list": 3,
     "sources/target": 2,
     "sources/pyspy": 4,
     # What follows from it.
@@ -97,7 +97,8 @@ LAYERS = {
     # What is asked for.
     "renderers": 14,
     "commands/looking": 14,
-    "commands/options": 14,
+    "commands/debug_log": 14,
+    "commands/options": 15,
     "commands/schema": 14,
     "commands/statuses": 14,
     "commands/targets": 14,

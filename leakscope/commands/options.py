@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -80,10 +79,11 @@ class Pid(click.ParamType[int]):
     ) -> list[CompletionItem]:
         from click.shell_completion import CompletionItem
 
+        from leakscope.printable import printable
         from leakscope.sources.process_list import python_processes
 
         return [
-            CompletionItem(str(found.pid), help=" ".join(found.command)[:60])
+            CompletionItem(str(found.pid), help=printable(" ".join(found.command))[:60])
             for found in python_processes()
             if str(found.pid).startswith(incomplete)
         ]
@@ -205,8 +205,6 @@ def view_of(group_by: str, ignore: tuple[re.Pattern[str], ...]) -> View:
 def set_up_log(*, verbose: bool) -> None:
     """`-v` shows the debug log on standard error; without it nothing is logged."""
     if verbose:
-        import logging
+        from leakscope.commands.debug_log import set_up
 
-        logging.basicConfig(
-            stream=sys.stderr, level=logging.DEBUG, format="%(relativeCreated)6.0f ms  %(message)s"
-        )
+        set_up()

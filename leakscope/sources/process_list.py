@@ -12,6 +12,7 @@ import psutil
 from leakscope.processes import ProcessFacts
 from leakscope.redaction import Redaction, redacted
 from leakscope.sources.python_version import python_version
+from leakscope.sources.target import command_of
 
 _PYTHON = re.compile(r"^(?:lib)?python\d?(?:\.\d+)?", re.IGNORECASE)
 
@@ -44,6 +45,6 @@ def _facts(process: psutil.Process, redaction: Redaction) -> ProcessFacts | None
         version,
         process.num_threads(),
         max(time.time() - process.create_time(), 0.0),
-        redacted(process.cmdline(), redaction),
+        redacted(command_of(process.pid), redaction),
         process.username(),
     )

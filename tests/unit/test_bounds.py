@@ -50,6 +50,7 @@ def piece(text: bytes) -> bytes:
 
 
 HEAD = f'{{"{MARK}":1,"a":['.encode()
+LONG_LINE = b'"%s",\n' % (b"x" * 1020)
 TEXT = b"Process 1: a\nPython v3.11.7\n\nThread 1 (idle)\n"
 
 
@@ -61,7 +62,7 @@ def bombs() -> Iterator[tuple[str, Iterable[bytes], str]]:
     yield "blank lines", [piece(b"\n")] * 300, f"more than {MAX_BLANK // MIB} MiB of blanks"
     yield (
         "a value of many lines",
-        [b"[\n", *[piece(b'"%s",\n' % (b"x" * 1020))] * 70],
+        [b"[\n", *[piece(LONG_LINE)] * 70],
         "no end of a JSON value",
     )
     yield "text", [TEXT, *[piece(b"    f (a.py:1)\n")] * 60], "more than 16 MiB of text"
