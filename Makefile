@@ -70,8 +70,9 @@ pythons:  ## Bring Python 3.14 and 3.15 into .pythons, for the tests to attach t
 pictures: $(STAMP)  ## Draw the README's picture from a real watch
 	$(RUN) -m tests.pictures .pictures/watch.svg
 
-readme: $(STAMP)  ## Write the help texts in the README anew
+readme: $(STAMP)  ## Write the help texts in the README and the table of faults anew
 	$(RUN) -m tests.readme_blocks
+	$(RUN) -m tests.faults.table
 
 clean:  ## Remove all that was made here but .pythons
 	rm -rf $(VENV) $(SCENARIOS) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov

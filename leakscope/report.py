@@ -36,6 +36,7 @@ class EndedBy(StrEnum):
     COUNT = "count"
     SIGNAL = "signal"
     TARGET_EXITED = "target exited"
+    TARGET_REPLACED = "target replaced"
     LEAK = "leak"
     ONE_SAMPLE = "one sample"
     RECORDING = "end of recording"

@@ -41,16 +41,20 @@ class Target:
 
     def tell(self, command: str, *, timeout_s: float = ANSWER_TIMEOUT_S) -> str:
         """Send one command line and return the line that answers it."""
+        self.send(command)
+        answer = self.read_line(timeout_s=timeout_s)
+        if answer.startswith("error:"):
+            raise self._error(f"answered {command!r} with {answer!r}")
+        return answer
+
+    def send(self, command: str) -> None:
+        """Send one command line that is not answered, or not at once."""
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(command.encode() + b"\n")
             self._process.stdin.flush()
         except BrokenPipeError:
             raise self._error(f"had ended before {command!r}") from None
-        answer = self.read_line(timeout_s=timeout_s)
-        if answer.startswith("error:"):
-            raise self._error(f"answered {command!r} with {answer!r}")
-        return answer
 
     def read_line(self, *, timeout_s: float = ANSWER_TIMEOUT_S) -> str:
         """Return the next line of its stdout."""

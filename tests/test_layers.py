@@ -65,7 +65,8 @@ LAYERS = {
     "report": 9,
     "explaining": 10,
     "wire": 10,
-    "sources/live": 10,
+    "sources/incarnation": 10,
+    "sources/live": 11,
     "engine": 11,
     "sources": 11,
     # How it is shown.

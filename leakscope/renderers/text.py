@@ -30,6 +30,7 @@ ENDED = {
     EndedBy.COUNT: "ended by count",
     EndedBy.SIGNAL: "ended by signal",
     EndedBy.TARGET_EXITED: "ended because the target exited",
+    EndedBy.TARGET_REPLACED: "ended because the target has executed another program",
     EndedBy.LEAK: "ended because of the leak",
     EndedBy.ONE_SAMPLE: "ended after one sample",
     EndedBy.RECORDING: "ended where the recording ends",

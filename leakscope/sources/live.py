@@ -21,6 +21,7 @@ from leakscope.model import (
 )
 from leakscope.report import EndedBy
 from leakscope.sources import kernel
+from leakscope.sources.incarnation import ending, incarnation
 from leakscope.sources.kernel import KernelThread
 from leakscope.sources.pyspy import PySpy
 from leakscope.sources.sockets import Sockets
@@ -62,10 +63,9 @@ class LiveSource:
         self._perturbed: dict[tuple[int, int], int] = {}
         self._ticks_per_s = kernel.ticks_per_s()
         self._boot_s = kernel.boot_elapsed_s(self.clock.elapsed_s())
-        state = kernel.process_state(pid)
-        if kernel.ON_LINUX and state is None:
+        if kernel.ON_LINUX and kernel.process_state(pid) is None:
             raise NoSuchProcess(f"there is no process {pid}")
-        self._start_ticks = state.start_ticks if state else None
+        self._incarnation = incarnation(pid)
 
     def samples(self) -> Iterator[Sample]:
         """One sample each interval. Raises LeakscopeError when not one can be had."""
@@ -80,8 +80,8 @@ class LiveSource:
             except LeakscopeError as error:
                 if not had_one:
                     raise
-                if isinstance(error, NoSuchProcess):
-                    self.ended_by = EndedBy.TARGET_EXITED
+                if isinstance(error, NoSuchProcess) or self._ending():
+                    self.ended_by = self._ending() or EndedBy.TARGET_EXITED
                     return
                 sample = Missed(time.time(), began_s, str(error))
             if isinstance(sample, Missed):
@@ -114,16 +114,11 @@ class LiveSource:
             self._stop.wait(due_s - self.clock.elapsed_s())
         if self._stop.signalled:
             return EndedBy.SIGNAL
-        if self._stop.target_ended or self._is_another_process():
-            return EndedBy.TARGET_EXITED
-        return None
+        return EndedBy.TARGET_EXITED if self._stop.target_ended else self._ending()
 
-    def _is_another_process(self) -> bool:
-        """Whether the target has ended, or its PID has been given to another process."""
-        if self._start_ticks is None:
-            return False
-        state = kernel.process_state(self.pid)
-        return state is None or state.start_ticks != self._start_ticks or state.state in "ZX"
+    def _ending(self) -> EndedBy | None:
+        """Whether the target has ended, gave its PID away or became another program."""
+        return ending(self._incarnation, incarnation(self.pid))
 
     def _sample(self) -> Sample:
         """One sample, tried again until it succeeds or half the interval is used up."""
@@ -139,7 +134,7 @@ class LiveSource:
                 enough = tries >= MIN_TRIES and used_s >= self.schedule.interval_s / 2
                 enough = enough or isinstance(error, DumpHung)
                 if enough or self._stop.wait(0.005):
-                    if self._stop.target_ended or self._is_another_process():
+                    if self._stop.target_ended or self._ending():
                         raise NoSuchProcess(f"process {self.pid} has ended") from None
                     return Missed(time.time(), began_s, str(error), tries)
 
@@ -148,7 +143,7 @@ class LiveSource:
         facts = kernel.threads(self.pid)
         elapsed_s, taken_at = self.clock.elapsed_s(), time.time()
         dumped = self._pyspy.dump()
-        if self._is_another_process():
+        if self._ending():
             raise NoSuchProcess(f"process {self.pid} has ended")
         tids = self._tids(dumped, facts, tries)
         if self._blocking and facts is not None:

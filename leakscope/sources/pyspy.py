@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import importlib.metadata
 import logging
 import os
 import re
+import signal
 import subprocess
 import sys
 import sysconfig
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from leakscope.dumps import BadDump, DumpedThread, parse_dump
@@ -27,6 +31,8 @@ _log = logging.getLogger(__name__)
 
 # At 4000 threads a dump takes about 2 s; one that takes ten times as long hangs.
 DUMP_TIMEOUT_S = 20.0
+# With --blocking the target stands still meanwhile, so less patience: of 4000 threads, about 1 s.
+BLOCKING_TIMEOUT_S = 10.0
 # py-spy 0.4 gives up above this many threads or frames, with a message about something else.
 PYSPY_LIMIT = 4096
 
@@ -58,6 +64,7 @@ class PySpy:
     def __init__(self, pid: int, *, blocking: bool = False, variables: bool = False) -> None:
         self.pid = pid
         self.blocking = blocking
+        self.timeout_s = min(DUMP_TIMEOUT_S, BLOCKING_TIMEOUT_S) if blocking else DUMP_TIMEOUT_S
         self._command = [find_pyspy(), "dump", "--json", "--pid", str(pid)]
         if not blocking:
             self._command.append("--nonblocking")
@@ -87,13 +94,14 @@ class PySpy:
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 env=_environment(),
-                timeout=DUMP_TIMEOUT_S,
+                timeout=self.timeout_s,
                 check=False,
+                preexec_fn=_die_with_parent(os.getpid()),
                 # Ctrl-C goes to the whole foreground group; a dump in flight is to be finished.
                 process_group=0,
             )
         except subprocess.TimeoutExpired:
-            raise DumpHung(f"py-spy did not answer within {DUMP_TIMEOUT_S:.0f} s") from None
+            raise DumpHung(f"py-spy did not answer within {self.timeout_s:.0f} s") from None
         except OSError as error:
             raise Unsupported(f"py-spy cannot be started: {error}") from None
         took_s = time.monotonic() - began_s
@@ -101,6 +109,40 @@ class PySpy:
         if done.returncode:
             raise explain(done.stderr.decode("utf-8", "replace"), self.pid)
         return done.stdout
+
+
+def _die_with_parent(parent: int) -> Callable[[], None] | None:
+    """What a child does, before it becomes py-spy, to be killed when leakscope is; Linux only.
+
+    Else a blocking py-spy that hangs (a thread in an uninterruptible sleep does that) would hold
+    the target for ever: nobody would be left to end it. The kernel lets go of a target when its
+    tracer dies.
+    """
+    if _PRCTL is None:
+        return None
+    prctl = _PRCTL
+
+    def ask() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it died before it was asked
+            os._exit(1)
+
+    return ask
+
+
+def _find_prctl() -> Callable[[int, int], int] | None:
+    # Found before the fork: between it and the exec there is to be no import and no look-up.
+    with contextlib.suppress(OSError, AttributeError):
+        if kernel.ON_LINUX:
+            prctl = ctypes.CDLL(None).prctl
+            prctl.argtypes = (ctypes.c_int, ctypes.c_ulong)
+            found: Callable[[int, int], int] = prctl
+            return found
+    return None
+
+
+_PRCTL = _find_prctl()
+_PR_SET_PDEATHSIG = 1
 
 
 def _environment() -> dict[str, str]:
@@ -124,6 +166,12 @@ def explain(stderr: str, pid: int) -> LeakscopeError:
     state = kernel.process_state(pid)
     if kernel.ON_LINUX and state is None:
         return NoSuchProcess(f"there is no process {pid} (any more); py-spy: {words}")
+    if state is not None and state.state in "ZX" and state.threads > 1:
+        # Without it py-spy finds no memory map. Of a process that is just ending it is true too.
+        return NoSuchProcess(
+            f"the main thread of process {pid} has ended; {state.threads - 1} of its threads are "
+            f"still there, but cannot be looked at; py-spy: {words}"
+        )
     if state is not None and state.state in "ZX":
         return NoSuchProcess(f"process {pid} has ended: it is a zombie; py-spy: {words}")
     if state is not None and state.is_kernel_thread:
