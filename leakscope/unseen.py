@@ -29,6 +29,10 @@ _HIDDEN_WORK = (
 NATIVE_GROWTH = 16
 
 
+_NATIVE = (
+    "native threads: {n} besides Python's{grown}; what they do is not looked at (threads of a "
+    "sub-interpreter would be among them: py-spy shows one interpreter)"
+)
 # Of several interpreters in one process py-spy shows the newest only, and the main thread belongs
 # to the oldest. Where C code started Python in a thread of its own, it is missing too.
 _OTHER_INTERPRETER = (
@@ -64,7 +68,7 @@ def unseen(tracks: Iterable[Track], native: int | None, native_grown: int = 0) -
         said.append(
             _OTHER_INTERPRETER.format(n=native, grown=grown)
             if _lacks_main_thread(tracks)
-            else f"native threads: {native} besides Python's{grown}; what they do is not looked at"
+            else _NATIVE.format(n=native, grown=grown)
         )
     if len(tracks) > 1 and all(track.sample.name is None for track in tracks):
         said.append("thread names: py-spy could read none (one that it cannot read hides them all)")

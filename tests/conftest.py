@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,17 @@ def python(request: pytest.FixtureRequest) -> Path:
         request.config.stash[missing_reasons][version] = reason
         pytest.skip(reason)
     return found
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user can look into; pytest's own is closed to others."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can become another user")
+    folder = Path("/tmp") / f"leakscope-test-{os.getpid()}"
+    folder.mkdir(mode=0o755)
+    yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")

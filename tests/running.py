@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -95,12 +95,20 @@ class Target:
 
 
 @contextlib.contextmanager
-def running(program: str, *args: str, python: str | Path = sys.executable) -> Iterator[Target]:
-    """Run a program of tests/programs from when it is ready to the end of the block."""
+def running(
+    program: str,
+    *args: str,
+    python: str | Path = sys.executable,
+    launcher: Sequence[str | Path] = (),
+) -> Iterator[Target]:
+    """Run a program of tests/programs from when it is ready to the end of the block.
+
+    A launcher stands before it on the command line, and executes it: unshare, say.
+    """
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(
-            [str(python), str(PROGRAMS / program), *args],
+            [*launcher, str(python), str(PROGRAMS / program), *args],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,

@@ -20,7 +20,7 @@ from leakscope.model import (
     ThreadSample,
 )
 from leakscope.report import EndedBy
-from leakscope.sources import kernel
+from leakscope.sources import advice, kernel
 from leakscope.sources.incarnation import ending, incarnation
 from leakscope.sources.kernel import KernelThread
 from leakscope.sources.pyspy import PySpy
@@ -64,7 +64,7 @@ class LiveSource:
         self._ticks_per_s = kernel.ticks_per_s()
         self._boot_s = kernel.boot_elapsed_s(self.clock.elapsed_s())
         if kernel.ON_LINUX and kernel.process_state(pid) is None:
-            raise NoSuchProcess(f"there is no process {pid}")
+            raise advice.missing(pid)
         self._incarnation = incarnation(pid)
 
     def samples(self) -> Iterator[Sample]:

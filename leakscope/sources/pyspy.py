@@ -221,11 +221,24 @@ def _stopped(pid: int, words: str, state: kernel.ProcessState | None) -> Leaksco
     )
 
 
+def _no_file(pid: int, words: str, state: kernel.ProcessState | None) -> LeakscopeError:
+    with contextlib.suppress(OSError):
+        root = os.readlink(f"/proc/{pid}/root")
+        if root != os.readlink("/proc/self/root"):
+            # py-spy looks below that folder for what the kernel names with that folder.
+            return DumpFailed(
+                f"process {pid} lives in a chroot, {root}, where py-spy does not find its shared "
+                f"libraries; leakscope run inside that chroot does; py-spy: {words}"
+            )
+    return DumpFailed(f"py-spy: {words}")
+
+
 # What py-spy 0.4 says, and what it means. Texts change: what none of these fits may pass by itself.
 _MEANINGS = (
     (r"unexpected waitpid result", _stopped),
     (r"permission denied|operation not permitted|os error 13\b", _not_permitted),
     (r"failed to find python version from target process", _not_python),
     (r"unsupported version of python", _too_new),
+    (r"no such file or directory", _no_file),
     (r"failed to find a python interpreter", _no_interpreter),
 )

@@ -16,18 +16,16 @@ from pathlib import Path
 
 import pytest
 
-import leakscope
-from leakscope.sources.pyspy import find_pyspy
 from tests.documents import Document, checked, checked_lines, of_type
 from tests.integration.faults import FaultyPySpy, is_running
 from tests.running import Target, Watching, leakscope_cli, running, watching
+from tests.unprivileged import as_nobody
 
 pytestmark = pytest.mark.attach
 
 LEAKSCOPE = f"{shlex.quote(sys.executable)} -m leakscope"
 SERVICE = ("leaky_service.py", "--pool", "5", "--requests", "0")
 PIPE_CLOSED = 141  # what a shell gives for a program that SIGPIPE has ended
-NOBODY = 65534
 
 
 @pytest.fixture(scope="module")
@@ -258,49 +256,6 @@ def test_a_thread_of_the_kernel(command):
     run = leakscope_cli(command, 2)
     assert run.returncode in (3, 5)
     complaint_of(run)
-
-
-# Modules are imported first: nobody may not be able to read the folders that they are in. click
-# needs difflib on its way to a short option.
-_AS_NOBODY = """
-import difflib, importlib, os, pkgutil, sys
-import leakscope
-for module in pkgutil.walk_packages(leakscope.__path__, "leakscope."):
-    if not module.name.endswith("__main__"):
-        importlib.import_module(module.name)
-leakscope.sources.pyspy.find_pyspy = lambda: {pyspy!r}
-os.setgroups([])
-os.setgid({nobody})
-os.setuid({nobody})
-leakscope.cli.main(sys.argv[1:])
-"""
-
-
-def as_nobody(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
-    """Run leakscope as a user without rights; only root can."""
-    pyspy = Path(shutil.copy(find_pyspy(), folder))
-    script = _AS_NOBODY.format(pyspy=str(pyspy), nobody=NOBODY)
-    return subprocess.run(
-        [sys.executable, "-c", script, *args],
-        capture_output=True,
-        check=False,
-        cwd="/",
-        env={**os.environ, "PYTHONPATH": str(Path(leakscope.__file__).parent.parent)},
-        stdin=subprocess.DEVNULL,
-        text=True,
-        timeout=60,
-    )
-
-
-@pytest.fixture
-def open_folder() -> Iterator[Path]:
-    """A folder that every user can look into; pytest's own is closed to others."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can become another user")
-    folder = Path("/tmp") / f"leakscope-test-{os.getpid()}"
-    folder.mkdir(mode=0o755)
-    yield folder
-    shutil.rmtree(folder)
 
 
 @pytest.mark.parametrize("command", ["dump", "watch"])

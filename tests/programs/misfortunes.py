@@ -2,7 +2,7 @@
 cannot read. It begins with five workers that wait.
 
 Commands: threads N, deep N, native N, unnamed N, named KIND N, hidden N, interpreters N, fork,
-become ARGUMENTS, leave, churn SECONDS, churned, count, quit.
+become ARGUMENTS, leave, user UID, churn SECONDS, churned, count, quit.
 """
 
 from __future__ import annotations
@@ -164,6 +164,12 @@ def become(*arguments: str) -> str:
     os.execv(arguments[0], arguments)
 
 
+def user(uid: str) -> str:
+    """Go on as another user, in all threads."""
+    os.setuid(int(uid))
+    return count()
+
+
 def leave() -> str:
     """End the main thread, and it alone."""
     ctypes.CDLL(None).pthread_exit(None)
@@ -226,6 +232,7 @@ if __name__ == "__main__":
             "fork": fork,
             "become": become,
             "leave": leave,
+            "user": user,
             "churn": churn.begin,
             "churned": churn.count,
             "count": count,
