@@ -14,6 +14,7 @@ from leakscope.model import Frame, Frames, ThreadKey
 from leakscope.policy import DEFAULT_POLICY, LEAKS, Policy, Trend, Verdict
 from leakscope.pools import is_held_open
 from leakscope.rules.held import likely_leaked
+from leakscope.rules.unread import is_unread
 from leakscope.spans import duration
 from leakscope.stacks import Level, entry, group_id, site
 
@@ -158,7 +159,7 @@ def _with_family(
     members = [judged]
     threads = list(leak.leaked)
     for other in functions:
-        if other is judged or other.verdict.trend is Trend.RUNAWAY:
+        if other is judged or other.verdict.trend is Trend.RUNAWAY or is_unread(other.facts):
             continue
         stays = [s for s in likely_leaked(other.facts, policy) if s.key not in taken]
         stays = [stay for stay in stays if stay.key not in threads]

@@ -36,10 +36,22 @@ class EndedBy(StrEnum):
     COUNT = "count"
     SIGNAL = "signal"
     TARGET_EXITED = "target exited"
-    TARGET_REPLACED = "target replaced"
+    EXEC = "target became another program"
     LEAK = "leak"
     ONE_SAMPLE = "one sample"
     RECORDING = "end of recording"
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What looking has taken."""
+
+    dumps_cpu_s: float  # CPU time of all calls of py-spy
+    dumps: int  # these calls
+    failed: int  # of them
+    ticks: int  # looks at the kernel's counters
+    longest_pause_s: float  # for which the target was stopped at most; 0 without --blocking
+    own_cpu_s: float = 0.0  # CPU time of leakscope itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,3 +110,4 @@ class Report:
     deadline: Deadline | None = None  # the limit that the leaks will hit first
     thread_cost: ThreadCost | None = None
     native_grown: int = 0  # threads that are not Python's, more than at first
+    cost: Cost | None = None  # None where nothing was spent: of a recording

@@ -41,6 +41,8 @@ MARK = "leakscope_recording"
 #            wchan, deadline, futex, child, peer, accepted], what is unknown at its end left out
 #   x        threads that ended: numbers
 #   r        threads that ran: [number, runs, cpu ticks]
+#   k        1: no stacks were read, only counters; or in words, why there are no stacks though
+#            it was time to read them
 #   missed   why there is no sample
 # Now and then there is a line of what the process takes up, and of the limits of that:
 #   usage    [seconds since the watch began, threads, resident bytes, descriptors]
@@ -99,6 +101,8 @@ class Encoder:
             said["n"] = look.tries
         if isinstance(look, Missed):
             return _line({**said, "missed": look.reason})
+        if not look.stacks_read:
+            said["k"] = look.unread or 1
         if look.os_threads is not None:
             said["os"] = look.os_threads
         if look.native is not None:
@@ -208,6 +212,8 @@ class Decoder:
             _whole(said.get("os")),
             _whole(said.get("nat")),
             tries,
+            stacks_read="k" not in said,
+            unread=None if said.get("k") in (None, 1) else str(said["k"]),
         )
 
     def _began(

@@ -21,7 +21,7 @@ from leakscope.limits import Deadline, ThreadCost
 from leakscope.model import Frame, Missed, Target
 from leakscope.policy import LEAKS, Trend
 from leakscope.processes import ProcessFacts
-from leakscope.report import Group, Report
+from leakscope.report import Cost, Group, Report
 from leakscope.stacks import Level
 
 SCHEMA_VERSION = "1.0"
@@ -79,6 +79,7 @@ def report_document(report: Report) -> Document:
         noticeable_per_min=_rate(report.noticeable_per_min),
         deadline=_deadline(report.deadline),
         thread_cost=_thread_cost(report.thread_cost),
+        cost=_cost(report.cost),
         not_seen=list(report.not_seen),
         leaks=[_leak(leak) for leak in report.leaks],
         groups=[_group(group, report) for group in report.groups],
@@ -218,6 +219,19 @@ def _deadline(deadline: Deadline | None) -> Document | None:
         "seconds": _seconds(deadline.seconds),
         "earliest_s": _seconds(deadline.earliest_s),
         "latest_s": _seconds(deadline.latest_s),
+    }
+
+
+def _cost(cost: Cost | None) -> Document | None:
+    if cost is None:
+        return None
+    return {
+        "cpu_s": _seconds(cost.own_cpu_s + cost.dumps_cpu_s),
+        "dumps_cpu_s": _seconds(cost.dumps_cpu_s),
+        "dumps": cost.dumps,
+        "failed": cost.failed,
+        "ticks": cost.ticks,
+        "longest_pause_s": _seconds(cost.longest_pause_s),
     }
 
 

@@ -26,9 +26,9 @@ class Follower(Protocol):
 
 
 def followed(
-    watching: Callable[[Callable[[Watched], None]], Report],
-    stop: Stop,
-    out: Output,
+    pid: int,
+    watching: Callable[[Stop, Callable[[Watched], None]], Report],
+    path: str,
     format_: str,
     color: str,
     *,
@@ -36,11 +36,14 @@ def followed(
 ) -> Report:
     """The report of a watch that was shown while it went on.
 
-    Signals end the watch until the report is out, and not the words about it.
+    Signals end the watch until the report is out, and not the words about it. A file grows with
+    the watch, unless there will be nothing in it but the report.
     """
+    out = Output(path, grows=format_ != "text" or not quiet)
+    stop = Stop(pid)
     with stopped_by_signals(stop):
         with follower(out, format_, color, quiet=quiet) as follow:
-            report = watching(follow.sample)
+            report = watching(stop, follow.sample)
         follow.finish(report)
         out.close()
     return report
@@ -164,13 +167,12 @@ class JsonLines:
         if isinstance(sample, Missed):
             yield missed_document(sample)
             return
-        groups = engine.findings().groups
         yield sample_document(
             taken_at=sample.taken_at,
             elapsed_s=sample.elapsed_s,
             threads=engine.threads,
             os_threads=sample.os_threads,
-            groups={judged.facts.id: judged.facts.size for judged in groups},
+            groups=engine.sizes(),
             tries=sample.tries,
         )
         for index, before, now in self._verdicts.changed(watched):

@@ -12,6 +12,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from leakscope.engine import View
+from leakscope.redaction import Redaction
 from leakscope.stacks import Level
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -130,6 +131,15 @@ view_options = _all(
         show_default=True,
         help="What threads must share to be shown as one group.",
     ),
+)
+
+# What is said of the target's command line, and of its variables.
+redact_option = option(
+    "--redact",
+    type=click.Choice(list(Redaction)),
+    default=Redaction.SECRETS,
+    show_default=True,
+    help="Mask values as ***: those that look like secrets, all, or none.",
 )
 
 # How to look at a living process.

@@ -12,15 +12,19 @@ import psutil
 from leakscope.errors import NoSuchProcess
 from leakscope.model import Target
 from leakscope.processes import ProcessFacts
+from leakscope.redaction import Redaction, redacted
 from leakscope.sources.python_version import python_version
 
 _PYTHON = re.compile(r"^(?:lib)?python\d?(?:\.\d+)?", re.IGNORECASE)
 
 
-def target(pid: int, elapsed_zero_at: float | None = None) -> Target:
+def target(
+    pid: int, elapsed_zero_at: float | None = None, redaction: Redaction = Redaction.SECRETS
+) -> Target:
     """What can be told of a process. Raises NoSuchProcess when it is not there.
 
-    `elapsed_zero_at` is the Unix time of the zero of the watch's own clock.
+    `elapsed_zero_at` is the Unix time of the zero of the watch's own clock. The command line is
+    masked here already, so that no report and no recording can hold what it must not.
     """
     try:
         process = psutil.Process(pid)
@@ -31,25 +35,25 @@ def target(pid: int, elapsed_zero_at: float | None = None) -> Target:
         return Target(pid)
     command: tuple[str, ...] = ()
     with contextlib.suppress(psutil.Error, OSError):
-        command = tuple(process.cmdline())
+        command = redacted(process.cmdline(), redaction)
     began_s = None if elapsed_zero_at is None else started_at - elapsed_zero_at
     return Target(pid, started_at, command, python_version(pid), began_s)
 
 
-def python_processes() -> list[ProcessFacts]:
+def python_processes(redaction: Redaction = Redaction.SECRETS) -> list[ProcessFacts]:
     """The Python processes that this user can look at, but this one; most threads first."""
     found: list[ProcessFacts] = []
     for process in psutil.process_iter():
         if process.pid == os.getpid():
             continue
         with contextlib.suppress(psutil.Error, OSError):
-            facts = _facts(process)
+            facts = _facts(process, redaction)
             if facts:
                 found.append(facts)
     return sorted(found, key=lambda facts: (-(facts.threads or 0), facts.pid))
 
 
-def _facts(process: psutil.Process) -> ProcessFacts | None:
+def _facts(process: psutil.Process, redaction: Redaction) -> ProcessFacts | None:
     if process.status() == psutil.STATUS_ZOMBIE:
         return None
     if hasattr(os, "geteuid") and os.geteuid() not in (0, process.uids().effective):
@@ -64,6 +68,6 @@ def _facts(process: psutil.Process) -> ProcessFacts | None:
         version,
         process.num_threads(),
         max(time.time() - process.create_time(), 0.0),
-        tuple(process.cmdline()),
+        redacted(process.cmdline(), redaction),
         process.username(),
     )

@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import importlib.metadata
 import logging
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
-import sysconfig
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from typing import BinaryIO, cast
 
 from leakscope.dumps import BadDump, DumpedThread, parse_dump
 from leakscope.errors import (
     DumpFailed,
     DumpHung,
     LeakscopeError,
+    NoInterpreter,
     NoSuchProcess,
     NotPermitted,
     Unsupported,
 )
-from leakscope.sources import advice, kernel
+from leakscope.sources import kernel
 
 _log = logging.getLogger(__name__)
 
@@ -40,39 +39,92 @@ PYSPY_LIMIT = 4096
 def find_pyspy() -> str:
     """The py-spy that was installed with leakscope. Raises Unsupported when there is none."""
     name = "py-spy.exe" if os.name == "nt" else "py-spy"
-    folders = (Path(sys.executable).parent, Path(sysconfig.get_path("scripts")))
-    for folder in folders:
-        if os.access(folder / name, os.X_OK):
-            return str(folder / name)
-    try:
-        files = importlib.metadata.distribution("py-spy").files or []
-    except importlib.metadata.PackageNotFoundError:
-        files = []
-    for file in files:
-        path = Path(str(file.locate()))
-        if file.name == name and os.access(path, os.X_OK):
-            return str(path)
+    for path in _where_installed(name):
+        if os.access(path, os.X_OK):
+            return path
     raise Unsupported(
         "py-spy, which leakscope reads stacks with, is missing or not executable",
         f"Install leakscope anew, or py-spy beside it: {sys.executable} -m pip install py-spy",
     )
 
 
-class PySpy:
-    """Dumps the threads of one process, one dump at a time."""
+def _where_installed(name: str) -> Iterator[str]:
+    """The likeliest place first: each of the others takes longer to find out than the last."""
+    yield os.path.join(os.path.dirname(sys.executable), name)
+    import sysconfig
 
-    def __init__(self, pid: int, *, blocking: bool = False, variables: bool = False) -> None:
+    yield os.path.join(sysconfig.get_path("scripts"), name)
+    import importlib.metadata
+
+    try:
+        files = importlib.metadata.distribution("py-spy").files or []
+    except importlib.metadata.PackageNotFoundError:
+        files = []
+    yield from (str(file.locate()) for file in files if file.name == name)
+
+
+class PySpy:
+    """Dumps the threads of one process, one dump at a time.
+
+    `start` sets off the next dump, so that there is time for something else until it is read.
+    """
+
+    def __init__(
+        self,
+        pid: int,
+        *,
+        blocking: bool = False,
+        variables: bool = False,
+        timeout_s: float | None = None,
+    ) -> None:
         self.pid = pid
         self.blocking = blocking
-        self.timeout_s = min(DUMP_TIMEOUT_S, BLOCKING_TIMEOUT_S) if blocking else DUMP_TIMEOUT_S
+        longest_s = min(DUMP_TIMEOUT_S, BLOCKING_TIMEOUT_S) if blocking else DUMP_TIMEOUT_S
+        self.timeout_s = timeout_s or longest_s
+        self.cpu_s = 0.0  # what all dumps have taken
+        self.last_s = 0.0  # how long the latest took
         self._command = [find_pyspy(), "dump", "--json", "--pid", str(pid)]
         if not blocking:
             self._command.append("--nonblocking")
         if variables:
             self._command.append("--locals")
+        self._started: _Started | None = None
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether a dump was set off that was not read yet."""
+        return self._started is not None
+
+    def start(self) -> None:
+        """Set off a dump, unless one is under way. Raises Unsupported when it cannot be."""
+        if self._started is None:
+            self._started = _Started.run(
+                self._command, before_exec=_die_with_parent() if self.blocking else None
+            )
+
+    def is_finished(self, wait_s: float) -> bool:
+        """Whether the dump that is under way is over, or is within this time.
+
+        Raises DumpHung when it has taken too long, and ends it.
+        """
+        assert self._started is not None
+        left_s = self._started.began_s + self.timeout_s - time.monotonic()
+        if self._started.is_over(min(wait_s, max(left_s, 0.0))):
+            return True
+        if left_s <= wait_s:
+            self.close()
+            raise DumpHung(f"py-spy did not answer within {self.timeout_s:.0f} s")
+        return False
+
+    def close(self) -> None:
+        """End the dump that was set off and not read, if there is one."""
+        started, self._started = self._started, None
+        if started is not None:
+            self.cpu_s += started.end()
+            started.close()
 
     def dump(self) -> tuple[DumpedThread, ...]:
-        """The threads now, newest first. Raises as `text` does."""
+        """The threads now or since `start`, newest first. Raises as `text` does."""
         try:
             threads = parse_dump(self.text())
         except BadDump as error:
@@ -87,40 +139,111 @@ class PySpy:
         Raises DumpFailed when the next try may succeed; NoSuchProcess, NotPermitted or Unsupported
         when it will not.
         """
-        began_s = time.monotonic()
+        self.start()
+        self.is_finished(self.timeout_s)
+        started, self._started = self._started, None
+        assert started is not None
+        self.cpu_s += started.end()
+        status, out, err = started.answer()
+        self.last_s = time.monotonic() - started.began_s
+        _log.debug("%s: status %d in %.3f s", " ".join(self._command), status, self.last_s)
+        if status:
+            raise explain(err.decode("utf-8", "replace"), self.pid)
+        return out
+
+
+class _Started:
+    """A dump under way. It writes into memory, so that it never waits for us to read."""
+
+    def __init__(self, process: subprocess.Popen[bytes], out: BinaryIO, err: BinaryIO) -> None:
+        self.began_s = time.monotonic()
+        self._process = process
+        self._out = out
+        self._err = err
+
+    @classmethod
+    def run(
+        cls, command: Sequence[str], *, before_exec: Callable[[], None] | None = None
+    ) -> _Started:
+        """Start it. Raises Unsupported when that is impossible."""
+        out, err = _memory("out"), _memory("err")
         try:
-            done = subprocess.run(
-                self._command,
+            process = subprocess.Popen(
+                command,
                 stdin=subprocess.DEVNULL,
-                capture_output=True,
+                stdout=out,
+                stderr=err,
                 env=_environment(),
-                timeout=self.timeout_s,
-                check=False,
-                preexec_fn=_die_with_parent(os.getpid()),
                 # Ctrl-C goes to the whole foreground group; a dump in flight is to be finished.
                 process_group=0,
+                preexec_fn=before_exec,
             )
-        except subprocess.TimeoutExpired:
-            raise DumpHung(f"py-spy did not answer within {self.timeout_s:.0f} s") from None
         except OSError as error:
+            out.close()
+            err.close()
             raise Unsupported(f"py-spy cannot be started: {error}") from None
-        took_s = time.monotonic() - began_s
-        _log.debug("%s: status %d in %.3f s", " ".join(self._command), done.returncode, took_s)
-        if done.returncode:
-            raise explain(done.stderr.decode("utf-8", "replace"), self.pid)
-        return done.stdout
+        return cls(process, out, err)
+
+    def is_over(self, wait_s: float) -> bool:
+        """Whether it has ended, or ends within this time; it is not reaped yet, if that can be."""
+        if not hasattr(os, "pidfd_open"):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(wait_s)
+            return self._process.returncode is not None
+        handle = os.pidfd_open(self._process.pid)
+        try:
+            poll = select.poll()
+            poll.register(handle, select.POLLIN)
+            return bool(poll.poll(max(wait_s, 0.0) * 1000))
+        finally:
+            os.close(handle)
+
+    def end(self) -> float:
+        """Reap it, kill it first if it goes on; the CPU time that it took."""
+        import resource
+
+        if not self.is_over(0.0):
+            self._process.kill()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        self._process.wait()
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+
+    def answer(self) -> tuple[int, bytes, bytes]:
+        """Its status, and all that it has said."""
+        self._out.seek(0)
+        self._err.seek(0)
+        said = self._process.returncode, self._out.read(), self._err.read()
+        self.close()
+        return said
+
+    def close(self) -> None:
+        """Give back the memory."""
+        self._out.close()
+        self._err.close()
 
 
-def _die_with_parent(parent: int) -> Callable[[], None] | None:
+def _memory(name: str) -> BinaryIO:
+    if hasattr(os, "memfd_create"):
+        return open(os.memfd_create(f"leakscope-{name}"), "w+b")
+    import tempfile
+
+    return cast(BinaryIO, tempfile.TemporaryFile())
+
+
+def _die_with_parent() -> Callable[[], None] | None:
     """What a child does, before it becomes py-spy, to be killed when leakscope is; Linux only.
 
     Else a blocking py-spy that hangs (a thread in an uninterruptible sleep does that) would hold
     the target for ever: nobody would be left to end it. The kernel lets go of a target when its
     tracer dies.
     """
-    if _PRCTL is None:
+    if not kernel.ON_LINUX:
         return None
-    prctl = _PRCTL
+    import ctypes
+
+    # Found before the fork: between it and the exec there is to be no import and no look-up.
+    prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
 
     def ask() -> None:
         prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -130,18 +253,6 @@ def _die_with_parent(parent: int) -> Callable[[], None] | None:
     return ask
 
 
-def _find_prctl() -> Callable[[int, int], int] | None:
-    # Found before the fork: between it and the exec there is to be no import and no look-up.
-    with contextlib.suppress(OSError, AttributeError):
-        if kernel.ON_LINUX:
-            prctl = ctypes.CDLL(None).prctl
-            prctl.argtypes = (ctypes.c_int, ctypes.c_ulong)
-            found: Callable[[int, int], int] = prctl
-            return found
-    return None
-
-
-_PRCTL = _find_prctl()
 _PR_SET_PDEATHSIG = 1
 
 
@@ -183,6 +294,8 @@ def explain(stderr: str, pid: int) -> LeakscopeError:
 
 
 def _not_permitted(pid: int, words: str, state: kernel.ProcessState | None) -> LeakscopeError:
+    from leakscope.sources import advice
+
     if "suspend" in words:
         # Only one process can trace another; that one may have let go in the meantime.
         tracer = f"process {state.tracer_pid}" if state and state.tracer_pid else "another process"
@@ -208,11 +321,16 @@ def _too_new(pid: int, words: str, state: kernel.ProcessState | None) -> Leaksco
 
 def _no_interpreter(pid: int, words: str, state: kernel.ProcessState | None) -> LeakscopeError:
     if state is not None and state.threads > PYSPY_LIMIT:
-        return DumpFailed(
+        return NoInterpreter(
             f"process {pid} has {state.threads} threads, and py-spy reads at most {PYSPY_LIMIT}; "
-            f"py-spy: {words}"
+            f"py-spy: {words}",
+            lasting=True,
         )
-    return DumpFailed(f"py-spy: {words}")
+    return NoInterpreter(
+        f"py-spy finds no interpreter, as it does where a stack has over {PYSPY_LIMIT} frames; "
+        f"py-spy: {words}",
+        lasting=False,
+    )
 
 
 def _stopped(pid: int, words: str, state: kernel.ProcessState | None) -> LeakscopeError:

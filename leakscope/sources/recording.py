@@ -6,9 +6,10 @@ import gzip
 import json
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from typing import IO, Any, BinaryIO, NamedTuple, cast
+from contextlib import contextmanager
+from typing import Any, BinaryIO, NamedTuple, cast
 
+from leakscope.destination import Destination, Growing
 from leakscope.dumps import BadDump, DumpedThread, threads_of
 from leakscope.errors import UsageProblem
 from leakscope.limits import Resources
@@ -31,43 +32,64 @@ MAX_LINE = 256 * 1024 * 1024
 Look = Changes | Missed | Snapshot | Resources
 
 
-class Recorder:
-    """Writes a recording, a line a look, each flushed."""
+# zlib's number for the form of gzip, whose head it then writes too, with the largest window.
+_GZIP = 31
 
-    def __init__(self, path: str, head: Head) -> None:
-        self._path = path
+
+class Recorder:
+    """Writes a recording, a line a look, each in the file before the next look."""
+
+    def __init__(self, path: str) -> None:
+        """Raises UsageProblem when nothing can be written there; nothing is until `begin`."""
+        self.path = path
+        self._destination = Destination(path)
         self._encoder = Encoder()
-        self._file: IO[str] = self._open(path)
+        self._packer = zlib.compressobj(wbits=_GZIP) if path.endswith(".gz") else None
+        self._file: Growing | None = None
+        self.lost: str | None = None  # why it holds no more from some moment on
+
+    def begin(self, head: Head) -> None:
+        """Make the file. Raises UsageProblem when not even its first line can be written."""
+        first = self._packed(self._encoder.head(head))
         try:
-            self._write(self._encoder.head(head))
-        except UsageProblem:
-            with suppress(OSError):
-                self._file.close()
-            raise
+            self._file = Growing(self._destination, first)
+        except BrokenPipeError as error:
+            raise self._destination.problem(error) from None
 
     def record(self, look: Changes | Missed | Resources) -> None:
-        """Add a look. Raises UsageProblem when the disk is full; what was written stays good."""
-        self._write(self._encoder.look(look))
+        """Add a look. On a full disk the recording ends with the look before, see `lost`."""
+        if self._file is not None:
+            self._add(self._packed(self._encoder.look(look)))
 
     def close(self, ended_by: str) -> None:
         """Write the end, and close."""
-        self._write(self._encoder.end(End(ended_by)))
+        if self._file is not None:
+            last = self._packed(self._encoder.end(End(ended_by)))
+            self._add(last + (self._packer.flush() if self._packer else b""))
+        if self._file is not None:
+            self._end()
+        self._destination.close()
+
+    def _packed(self, line: str) -> bytes:
+        """A line as it stands in the file; in gzip all of it can be unpacked at once."""
+        raw = f"{line}\n".encode("ascii")
+        if self._packer is None:
+            return raw
+        return self._packer.compress(raw) + self._packer.flush(zlib.Z_SYNC_FLUSH)
+
+    def _add(self, piece: bytes) -> None:
+        assert self._file is not None
+        try:
+            self._file.add(piece)
+        except OSError as error:
+            # No line after this one could be read: each tells what changed since the one before.
+            self.lost = error.strerror or str(error)
+            self._end()
+
+    def _end(self) -> None:
+        assert self._file is not None
         self._file.close()
-
-    def _open(self, path: str) -> IO[str]:
-        try:
-            if path.endswith(".gz"):
-                return gzip.open(path, "wt", encoding="ascii")
-            return open(path, "w", encoding="ascii")
-        except OSError as error:
-            raise UsageProblem(f"cannot write to {path}: {error.strerror}") from None
-
-    def _write(self, line: str) -> None:
-        try:
-            self._file.write(line + "\n")
-            self._file.flush()
-        except OSError as error:
-            raise UsageProblem(f"cannot write to {self._path}: {error.strerror}") from None
+        self._file = None
 
 
 class Recording:
@@ -111,7 +133,9 @@ class Recording:
         if first_s is None:
             raise UsageProblem(f"{self.path} holds no samples")
         if decoder.is_own and self.ended_by is None and self.cut_off is None:
-            self.cut_off = "it has no last line, so whoever wrote it was killed"
+            self.cut_off = (
+                "it has no last line, so whoever wrote it was killed, or the disk was full"
+            )
 
     def _lines(self) -> Iterator[tuple[int, str]]:
         number = 0

@@ -50,7 +50,7 @@ def assert_all_six_were_seen(summary: Document) -> None:
     "The watch ends at once with its report of what was seen: `target exited`.",
 )
 @pytest.mark.all_pythons("3.8", "3.11", "3.13", "3.14", "3.15")
-@pytest.mark.parametrize("options", [(), ("--blocking",)], ids=["", "blocking"])
+@pytest.mark.parametrize("options", [(), ("--blocking", "-q")], ids=["", "blocking"])
 def test_killed_and_not_reaped(python, options):
     with (
         running("misfortunes.py", python=python) as target,
@@ -116,14 +116,14 @@ def test_its_pid_is_given_to_another_process(tmp_path, pidfd):
 def assert_it_was_noticed(watch: Watching) -> None:
     assert watch.status() == 0
     summary = summary_of(watch)
-    assert summary["ended_by"] == "target replaced"
+    assert summary["ended_by"] == "target became another program"
     assert_all_six_were_seen(summary)
 
 
 @pytest.mark.fault(
     "The target lives its life",
     "it executes a program that is not Python's, under the same PID and start time",
-    "The watch ends with the report of what was there before: `target replaced`.",
+    "The watch ends with the report of what was there before: `target became another program`.",
 )
 @pytest.mark.all_pythons("3.8", "3.11", "3.14")
 def test_it_becomes_a_program_that_is_not_pythons(python):
@@ -139,10 +139,11 @@ def test_it_becomes_a_program_that_is_not_pythons(python):
     "The target lives its life",
     "it executes another Python, or the same one with another script: PID, start time and perhaps "
     "the executable stay the same",
-    "The watch ends with the report of what was there before: `target replaced`; nothing is mixed.",
+    "The watch ends with the report of what was there before: `target became another program`; "
+    "nothing is mixed.",
 )
 @pytest.mark.parametrize("other", ["the same Python", "another Python"])
-@pytest.mark.parametrize("options", [(), ("--blocking",)], ids=["", "blocking"])
+@pytest.mark.parametrize("options", [(), ("--blocking", "-q")], ids=["", "blocking"])
 def test_it_becomes_another_python_program(other, options):
     others = [path for version, path in find_pythons().items() if version in ("3.8", "3.14")]
     if other == "another Python" and not others:
@@ -290,7 +291,7 @@ def test_it_is_traced_by_somebody_else(python):
 )
 def test_it_is_traced_by_somebody_else_in_a_blocking_watch():
     with running("misfortunes.py") as target:
-        with watching(target.pid, "-n", "100ms", "--blocking") as watch:
+        with watching(target.pid, "-n", "100ms", "--blocking", "-q") as watch:
             watch.until("sample")
             with running_tracer_between_dumps(target.pid) as tracer:
                 missed = watch.until("missed")

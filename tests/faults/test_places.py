@@ -73,7 +73,7 @@ def test_namespaces_of_its_own(python):
     "The order of births tells the ids; with `--blocking` py-spy gives none either.",
 )
 @pytest.mark.all_pythons("3.8", "3.9", "3.10")
-@pytest.mark.parametrize("options", [(), ("--blocking",)], ids=["", "blocking"])
+@pytest.mark.parametrize("options", [(), ("--blocking", "-q")], ids=["", "blocking"])
 def test_namespaces_of_a_python_without_ids(python, options):
     with running("misfortunes.py", python=python, launcher=CONTAINER) as launcher:
         (pid,) = children(launcher.pid)

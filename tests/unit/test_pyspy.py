@@ -10,14 +10,21 @@ from pathlib import Path
 
 import pytest
 
-from leakscope.errors import DumpFailed, LeakscopeError, NoSuchProcess, NotPermitted, Unsupported
+from leakscope.errors import (
+    DumpFailed,
+    LeakscopeError,
+    NoInterpreter,
+    NoSuchProcess,
+    NotPermitted,
+    Unsupported,
+)
 from leakscope.sources import advice, kernel
 from leakscope.sources.kernel import ProcessState
 from leakscope.sources.pyspy import PYSPY_LIMIT, PySpy, _environment, explain, find_pyspy, said
 
 PID = 4711
 
-ALIVE = ProcessState("S", 1000, 0, 12, False)
+ALIVE = ProcessState("S", 1000, 0, 12, is_kernel_thread=False, image=0)
 GONE = None
 ZOMBIE = ALIVE._replace(state="Z", threads=1)
 HEADLESS = ALIVE._replace(state="Z")
@@ -113,9 +120,9 @@ CASES = {
         DumpFailed,
         "head pointer",
     ),
-    "no interpreter for a moment": (NO_INTERPRETER, ALIVE, DumpFailed, "python interpreter"),
+    "no interpreter for a moment": (NO_INTERPRETER, ALIVE, NoInterpreter, "python interpreter"),
     "no interpreter: more threads than py-spy reads": (
-        NO_INTERPRETER, HUGE, DumpFailed, "has 4097 threads, and py-spy reads at most 4096",
+        NO_INTERPRETER, HUGE, NoInterpreter, "has 4097 threads, and py-spy reads at most 4096",
     ),
     "another mount namespace": (message(NO_FILE), ALIVE, DumpFailed, NO_FILE),
     "mid exec": (message(BAD_ADDRESS), ALIVE, DumpFailed, BAD_ADDRESS),

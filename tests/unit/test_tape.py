@@ -267,7 +267,7 @@ BAD_VALUES: dict[str, dict[str, Any]] = {
     "born at no time": {"t": 17.0, "e": 1.0, "b": [[*BEGAN[:5], "then", *BEGAN[6:]]]},
     "changed is unknown": {"t": 17.0, "e": 1.0, "c": [[7, *CHANGED[1:]]]},
     "changed to an unknown stack": {"t": 17.0, "e": 1.0, "c": [[0, "", 9, 0, []]]},
-    "changed to an unknown state": {"t": 17.0, "e": 1.0, "c": [[0, "", 0, 3, []]]},
+    "changed to an unknown state": {"t": 17.0, "e": 1.0, "c": [[0, "", 0, 9, []]]},
     "changed to a state that is a word": {"t": 17.0, "e": 1.0, "c": [[0, "", 0, "R", []]]},
     "ended is unknown": {"t": 17.0, "e": 1.0, "x": [7]},
     "ended twice": {"t": 17.0, "e": 1.0, "x": [0, 0]},

@@ -198,8 +198,8 @@ def test_phantom_frames_are_left_out():
 
 def test_a_group_without_frames():
     shown = list(dump_lines(report(group(1, (), members=[stay(frames=(), wait=None)]))))
-    assert shown[-2].endswith("  [blocked]  no Python frames")
-    assert shown[-1] == "#   no Python frames"
+    assert shown[-2].endswith("  [blocked]  stack not read")
+    assert shown[-1] == "#   stack not read"
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ def test_a_group_without_frames():
     ],
 )
 def test_what_threads_do(states, wait, said):
-    by_letter = {state.value[0]: state for state in RunState}
+    by_letter = {"b": RunState.BLOCKED, "r": RunState.RUNNING, "u": RunState.UNKNOWN}
     members = [stay(i, state=by_letter[s], wait=wait) for i, s in enumerate(states)]
     assert said in change_line(0.0, group(members=members), Trend.STEADY, Trend.GROWING)
 
