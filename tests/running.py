@@ -186,7 +186,12 @@ class Watching:
 
 
 @contextlib.contextmanager
-def watching(pid: int, *args: str, env: Mapping[str, str] | None = None) -> Iterator[Watching]:
+def watching(
+    pid: int,
+    *args: str,
+    env: Mapping[str, str] | None = None,
+    timeout_s: float = WATCH_TIMEOUT_S,
+) -> Iterator[Watching]:
     """Run `leakscope watch PID --json`; it is killed if it has not ended by itself in good time."""
     command = [sys.executable, "-m", "leakscope", "watch", str(pid), "--json", *args]
     with (
@@ -200,7 +205,7 @@ def watching(pid: int, *args: str, env: Mapping[str, str] | None = None) -> Iter
             text=True,
         ) as process,
     ):
-        too_long = threading.Timer(WATCH_TIMEOUT_S, process.kill)
+        too_long = threading.Timer(timeout_s, process.kill)
         too_long.start()
         watch = Watching(process, errors)
         try:

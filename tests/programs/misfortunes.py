@@ -2,7 +2,7 @@
 cannot read. It begins with five workers that wait.
 
 Commands: threads N, deep N, native N, unnamed N, named KIND N, hidden N, interpreters N, fork,
-become ARGUMENTS, leave, user UID, churn SECONDS, churned, count, quit.
+vfork, become ARGUMENTS, leave, user UID, churn SECONDS, churned, count, quit.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import _thread
 import ctypes
 import importlib
 import os
+import signal
 import sys
 import threading
 import time
@@ -159,6 +160,28 @@ def fork() -> str:
     os._exit(0)
 
 
+CLONE_VFORK = 0x4000
+SYS_CLONE = 56  # on x86-64
+
+
+def vfork() -> str:
+    """Have a thread wait for a child that does nothing: no signal and no tracer can end that wait.
+
+    The child has memory of its own, unlike that of a real vfork, so it may be a Python that hangs.
+    """
+    reader, writer = os.pipe()
+
+    def wait() -> None:
+        libc = ctypes.CDLL(None)
+        if libc.syscall(SYS_CLONE, CLONE_VFORK | signal.SIGCHLD, 0, 0, 0, 0) == 0:
+            os.write(writer, b"%d\n" % os.getpid())
+            time.sleep(60)
+            os._exit(0)
+
+    threading.Thread(target=wait, daemon=True).start()
+    return f"child {int(os.read(reader, 16))}"
+
+
 def become(*arguments: str) -> str:
     """Execute another program in place of this one."""
     os.execv(arguments[0], arguments)
@@ -230,6 +253,7 @@ if __name__ == "__main__":
             "hidden": hidden,
             "interpreters": interpreters,
             "fork": fork,
+            "vfork": vfork,
             "become": become,
             "leave": leave,
             "user": user,
