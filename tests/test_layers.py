@@ -103,7 +103,7 @@ LAYERS = {
     "commands/statuses": 14,
     "commands/targets": 14,
     "commands/printing": 15,
-    "commands/ps": 15,
+    "commands/ps": 16,
     "commands/following": 16,
     "commands/diff": 17,
     "commands/doctor": 17,

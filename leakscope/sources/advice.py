@@ -9,6 +9,8 @@ import shutil
 import sys
 from pathlib import Path
 
+from leakscope.errors import LeakscopeError, NoSuchProcess, NotPermitted
+
 _CAP_SYS_PTRACE = 19
 
 
@@ -31,6 +33,21 @@ def for_permission(pid: int) -> str:
     elif not where:
         where.append("Root here lacks the capability SYS_PTRACE: run it where root has it.")
     return "\n".join(where)
+
+
+def missing(pid: int) -> LeakscopeError:
+    """The error that a process amounts to which /proc does not show."""
+    try:
+        os.kill(pid, 0)  # sends nothing
+    except ProcessLookupError:
+        pass
+    except OSError:
+        # It is there and another user's; /proc mounted with hidepid does not even say so much.
+        return NotPermitted(
+            f"not permitted to look into process {pid}: /proc hides it from this user",
+            for_permission(pid),
+        )
+    return NoSuchProcess(f"there is no process {pid}")
 
 
 def is_root() -> bool:

@@ -75,7 +75,9 @@ class LiveSource:
         self._dumps = self._failed = self._ticks = 0
         state = kernel.process_state(pid)
         if kernel.ON_LINUX and state is None:
-            raise NoSuchProcess(f"there is no process {pid}")
+            from leakscope.sources import advice
+
+            raise advice.missing(pid)
         self._born = (state.start_ticks, state.image) if state else None
 
     def close(self) -> None:

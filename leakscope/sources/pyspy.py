@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from leakscope.dumps import BadDump, DumpedThread, parse_dump
@@ -33,6 +33,8 @@ _log = logging.getLogger(__name__)
 
 # At 4000 threads a dump takes about 2 s; one that takes ten times as long hangs.
 DUMP_TIMEOUT_S = 20.0
+# With --blocking the target stands still meanwhile, so less patience: of 4000 threads, about 1 s.
+BLOCKING_TIMEOUT_S = 10.0
 # py-spy 0.4 gives up above this many threads or frames, with a message about something else.
 PYSPY_LIMIT = 4096
 # py-spy says 300 bytes a frame: an answer of 1000 threads, each 900 calls deep.
@@ -78,11 +80,12 @@ class PySpy:
         *,
         blocking: bool = False,
         variables: bool = False,
-        timeout_s: float = DUMP_TIMEOUT_S,
+        timeout_s: float | None = None,
     ) -> None:
         self.pid = pid
         self.blocking = blocking
-        self.timeout_s = timeout_s
+        longest_s = min(DUMP_TIMEOUT_S, BLOCKING_TIMEOUT_S) if blocking else DUMP_TIMEOUT_S
+        self.timeout_s = timeout_s or longest_s
         self.cpu_s = 0.0  # what all dumps have taken
         self.last_s = 0.0  # how long the latest took
         self._command = [find_pyspy(), "dump", "--json", "--pid", str(pid)]
@@ -100,7 +103,9 @@ class PySpy:
     def start(self) -> None:
         """Set off a dump, unless one is under way. Raises Unsupported when it cannot be."""
         if self._started is None:
-            self._started = _Started.run(self._command)
+            self._started = _Started.run(
+                self._command, before_exec=_die_with_parent() if self.blocking else None
+            )
 
     def is_finished(self, wait_s: float) -> bool:
         """Whether the dump that is under way is over, or is within this time.
@@ -182,7 +187,9 @@ class _Started:
         return self._process.pid
 
     @classmethod
-    def run(cls, command: Sequence[str]) -> _Started:
+    def run(
+        cls, command: Sequence[str], *, before_exec: Callable[[], None] | None = None
+    ) -> _Started:
         """Start it. Raises Unsupported when that is impossible."""
         out, err = _memory("out"), _memory("err")
         try:
@@ -194,6 +201,7 @@ class _Started:
                 env=_environment(),
                 # Ctrl-C goes to the whole foreground group; a dump in flight is to be finished.
                 process_group=0,
+                preexec_fn=before_exec,
             )
         except OSError as error:
             out.close()
@@ -257,6 +265,31 @@ def _memory(name: str) -> BinaryIO:
     return cast(BinaryIO, tempfile.TemporaryFile())
 
 
+def _die_with_parent() -> Callable[[], None] | None:
+    """What a child does, before it becomes py-spy, to be killed when leakscope is; Linux only.
+
+    Else a blocking py-spy that hangs (a thread in an uninterruptible sleep does that) would hold
+    the target for ever: nobody would be left to end it. The kernel lets go of a target when its
+    tracer dies.
+    """
+    if not kernel.ON_LINUX:
+        return None
+    import ctypes
+
+    # Found before the fork: between it and the exec there is to be no import and no look-up.
+    prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
+
+    def ask() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it died before it was asked
+            os._exit(1)
+
+    return ask
+
+
+_PR_SET_PDEATHSIG = 1
+
+
 def _environment() -> dict[str, str]:
     """Ours, without what makes a Rust program add its backtrace and log to what it says."""
     unwanted = ("RUST_BACKTRACE", "RUST_LOG", "RUST_LIB_BACKTRACE")
@@ -278,6 +311,12 @@ def explain(stderr: str, pid: int) -> LeakscopeError:
     state = kernel.process_state(pid)
     if kernel.ON_LINUX and state is None:
         return NoSuchProcess(f"there is no process {pid} (any more); py-spy: {words}")
+    if state is not None and state.state in "ZX" and state.threads > 1:
+        # Without it py-spy finds no memory map. Of a process that is just ending it is true too.
+        return NoSuchProcess(
+            f"the main thread of process {pid} has ended; {state.threads - 1} of its threads are "
+            f"still there, but cannot be looked at; py-spy: {words}"
+        )
     if state is not None and state.state in "ZX":
         return NoSuchProcess(f"process {pid} has ended: it is a zombie; py-spy: {words}")
     if state is not None and state.is_kernel_thread:
@@ -334,11 +373,24 @@ def _stopped(pid: int, words: str, state: kernel.ProcessState | None) -> Leaksco
     )
 
 
+def _no_file(pid: int, words: str, state: kernel.ProcessState | None) -> LeakscopeError:
+    with contextlib.suppress(OSError):
+        root = os.readlink(f"/proc/{pid}/root")
+        if root != os.readlink("/proc/self/root"):
+            # py-spy looks below that folder for what the kernel names with that folder.
+            return DumpFailed(
+                f"process {pid} lives in a chroot, {root}, where py-spy does not find its shared "
+                f"libraries; leakscope run inside that chroot does; py-spy: {words}"
+            )
+    return DumpFailed(f"py-spy: {words}")
+
+
 # What py-spy 0.4 says, and what it means. Texts change: what none of these fits may pass by itself.
 _MEANINGS = (
     (r"unexpected waitpid result", _stopped),
     (r"permission denied|operation not permitted|os error 13\b", _not_permitted),
     (r"failed to find python version from target process", _not_python),
     (r"unsupported version of python", _too_new),
+    (r"no such file or directory", _no_file),
     (r"failed to find a python interpreter", _no_interpreter),
 )

@@ -20,8 +20,8 @@ from leakscope.sources import kernel
 from leakscope.sources.examining import examine
 from tests.documents import Document, checked
 from tests.integration.faults import ALWAYS, PASSING, FaultyPySpy, is_running
-from tests.integration.others import as_nobody, shared_folder
 from tests.running import leakscope_cli, running
+from tests.unprivileged import as_nobody, shared_folder
 
 pytestmark = pytest.mark.attach
 
@@ -371,7 +371,7 @@ def test_a_process_that_proc_hides(service, folder_for_all):
     hidden = ("unshare", "--mount", "sh", "-c", mounted, "sh")
     if shutil.which("unshare") is None or subprocess.run([*hidden, "true"]).returncode:
         pytest.skip("no /proc with hidepid can be mounted here")
-    run = as_nobody(folder_for_all, "doctor", str(service.pid), "--json", before=hidden)
+    run = as_nobody(folder_for_all, "doctor", str(service.pid), "--json", launcher=hidden)
     assert (run.returncode, run.stderr) == (4, "")
     found = check(checked(run.stdout), "process")
     assert "hidepid" in found["found"]

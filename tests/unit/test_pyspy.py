@@ -26,7 +26,8 @@ PID = 4711
 
 ALIVE = ProcessState("S", 1000, 0, 12, is_kernel_thread=False, image=0)
 GONE = None
-ZOMBIE = ALIVE._replace(state="Z")
+ZOMBIE = ALIVE._replace(state="Z", threads=1)
+HEADLESS = ALIVE._replace(state="Z")
 KERNEL_THREAD = ALIVE._replace(is_kernel_thread=True, threads=1)
 TRACED = ALIVE._replace(tracer_pid=99)
 STOPPED = ALIVE._replace(state="T")
@@ -61,6 +62,7 @@ WAITPID = f"unexpected waitpid result PtraceEvent(Pid({PID}), SIGSTOP, 128) to {
 CASES = {
     "no such pid": (NO_NAME, GONE, NoSuchProcess, "there is no process 4711"),
     "zombie": (NO_NAME, ZOMBIE, NoSuchProcess, "it is a zombie"),
+    "no main thread": (NO_NAME, HEADLESS, NoSuchProcess, "11 of its threads are still there"),
     "thread of the kernel": (NO_NAME, KERNEL_THREAD, Unsupported, "a thread of the kernel"),
     "sleep": (NO_VERSION, ALIVE, Unsupported, "is not a Python process"),
     "too new a Python": (

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -34,13 +34,13 @@ leakscope.cli.main(sys.argv[1:])
 
 
 def as_nobody(
-    folder: Path, *args: str, before: tuple[str, ...] = ()
+    folder: Path, *args: str, launcher: Sequence[str] = ()
 ) -> subprocess.CompletedProcess[str]:
-    """Run leakscope as a user without rights, by way of a command `before`; only root can."""
+    """Run leakscope as a user without rights, by way of a command `launcher`; only root can."""
     pyspy = Path(shutil.copy(find_pyspy(), folder))
     script = _AS_NOBODY.format(pyspy=str(pyspy), nobody=NOBODY)
     return subprocess.run(
-        [*before, sys.executable, "-c", script, *args],
+        [*launcher, sys.executable, "-c", script, *args],
         capture_output=True,
         check=False,
         cwd="/",
