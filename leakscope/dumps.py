@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, NamedTuple
 
+from leakscope.checked import (
+    MAX_VALUES,
+    BadValue,
+    count,
+    decoded,
+    fields,
+    flag,
+    items,
+    text,
+    whole,
+    wrong,
+)
 from leakscope.model import Frame, Frames
 
 
@@ -23,13 +34,17 @@ class DumpedThread(NamedTuple):
     frames: Frames
 
 
-def parse_dump(text: str | bytes) -> tuple[DumpedThread, ...]:
+def parse_dump(answer: str | bytes) -> tuple[DumpedThread, ...]:
     """The threads of one dump, in py-spy's order: the newest first. Raises BadDump."""
+    return threads_of(document_of(answer, most=None))
+
+
+def document_of(answer: str | bytes, most: int | None = MAX_VALUES) -> Any:
+    """The JSON of one dump; `most` is how many values may be in it. Raises BadDump."""
     try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise BadDump(f"not JSON: {error}") from None
-    return threads_of(document)
+        return decoded(answer, most)
+    except BadValue as error:
+        raise BadDump(str(error)) from None
 
 
 def threads_of(document: Any) -> tuple[DumpedThread, ...]:
@@ -41,18 +56,18 @@ def threads_of(document: Any) -> tuple[DumpedThread, ...]:
 
 def _thread(item: Any) -> DumpedThread:
     try:
-        name = item["thread_name"]
-        os_thread_id = item["os_thread_id"]
+        said = fields(item)
+        name, os_thread_id = said["thread_name"], said["os_thread_id"]
         return DumpedThread(
-            int(item["thread_id"]),
-            None if os_thread_id is None else int(os_thread_id),
-            None if name is None else str(name),
-            bool(item["active"]),
-            bool(item["owns_gil"]),
+            count(said["thread_id"]),
+            None if os_thread_id is None else count(os_thread_id),
+            None if name is None else text(name),
+            flag(said["active"]),
+            flag(said["owns_gil"]),
             tuple(
-                Frame(str(frame["name"]), str(frame["filename"]), int(frame["line"]))
-                for frame in item["frames"]
+                Frame(text(frame["name"]), text(frame["filename"]), whole(frame["line"]))
+                for frame in map(fields, items(said["frames"]))
             ),
         )
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise BadDump(f"a thread lacks or spoils {error}") from None
+    except (KeyError, BadValue) as error:
+        raise BadDump(f"a thread is not as py-spy gives it: {wrong(error)}") from None

@@ -14,6 +14,7 @@ from importlib import resources
 from typing import Any
 
 from leakscope import __version__
+from leakscope.checkup import Checkup
 from leakscope.diffing import Change, Diff
 from leakscope.facts import Stay
 from leakscope.leaks import Leak
@@ -187,6 +188,29 @@ def diff_document(diff: Diff, *, min_growth: int) -> Document:
         has_grown=diff.has_grown(min_growth),
         notes=list(diff.notes),
         changes=[_change(change) for change in diff.changes],
+    )
+
+
+def doctor_document(checkup: Checkup) -> Document:
+    """What can and can't be seen of a process."""
+    return _headed(
+        "doctor",
+        leakscope=__version__,
+        target=_target(checkup.target, checkup.threads, checkup.os_threads),
+        at=_moment(checkup.began_at),
+        exit_status=checkup.exit_status,
+        summary=checkup.summary,
+        dump_s=_seconds(checkup.dump_s),
+        blocking_pause_s=_seconds(checkup.blocking_pause_s),
+        checks=[
+            {
+                "name": check.name,
+                "status": check.status.value,
+                "found": check.found,
+                "advice": check.advice.splitlines(),
+            }
+            for check in checkup.checks
+        ],
     )
 
 

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
 import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.faults.figures import Figures
+from tests.integration.others import shared_folder
 from tests.pythons import WANTED, find_pythons, release_of, why_missing
 from tests.tracing import why_tracing_is_refused
 
@@ -49,6 +50,9 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["LINES"] = "24"
     for name in COLOUR_VARIABLES:
         os.environ.pop(name, None)
+    # The same examples each time: what passed once does not fail at another's change.
+    hypothesis.settings.register_profile("same each time", derandomize=True, deadline=None)
+    hypothesis.settings.load_profile("same each time")
     config.stash[attached_releases] = set()
     config.stash[missing_reasons] = {}
     config.stash[counted] = Figures()
@@ -98,12 +102,8 @@ def python(request: pytest.FixtureRequest) -> Path:
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
     """A folder that every user can look into; pytest's own is closed to others."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can become another user")
-    folder = Path("/tmp") / f"leakscope-test-{os.getpid()}"
-    folder.mkdir(mode=0o755)
-    yield folder
-    shutil.rmtree(folder)
+    with shared_folder() as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")

@@ -93,12 +93,11 @@ def _locals_of(
     from leakscope.commands.targets import pid_or_only
     from leakscope.errors import UsageProblem
     from leakscope.sources.pyspy import PySpy
-    from leakscope.variables import variables_of_group
 
     if format_ != "text":
         raise UsageProblem("local variables are shown as text only")
     pid = pid_or_only(pid, redaction)
-    found = variables_of_group(_dumped(PySpy(pid, blocking=blocking, variables=True)), group)
+    found = _variables_now(PySpy(pid, blocking=blocking, variables=True), group)
     if not found:
         raise UsageProblem(
             f"process {pid} has no thread in a group {group} now",
@@ -124,10 +123,10 @@ def _show_locals(
 _TRIES = 5
 
 
-def _dumped(pyspy: PySpy) -> bytes:
+def _variables_now(pyspy: PySpy, group: str) -> tuple[ThreadVariables, ...]:
     from leakscope.errors import DumpFailed
 
     for _ in range(_TRIES - 1):
         with contextlib.suppress(DumpFailed):
-            return pyspy.text()
-    return pyspy.text()
+            return pyspy.variables(group)
+    return pyspy.variables(group)

@@ -274,6 +274,8 @@ _GROUP_LINE = re.compile(r"\d+ @ .*  (?P<trend>LEAKING|RUNAWAY|GROWING|WARMING)$
 _TABLE_LINE = re.compile(r" *\d+ +(?:0|[+-]\d+) +\d+  (?P<trend>[a-z]+) ")
 _CHANGE_LINE = re.compile(r" *[\d.]+ s  \S+  \w+ -> (?P<trend>[a-z]+)  ")
 _GROWN_LINE = re.compile(r"\+\d+  \d+ -> \d+  ")  # of a comparison
+_CHECK_LINE = re.compile(r"(?P<status>ok|note|problem)  +\S")  # of a check-up
+_CHECK_STYLES = {"ok": "", "note": "magenta", "problem": "bold red"}
 
 
 def colored(lines: Iterable[str]) -> Iterator[str]:
@@ -291,6 +293,9 @@ def _style_of(line: str) -> str:
         return THEME[Trend.LEAKING]
     if _GROWN_LINE.match(line):
         return THEME[Trend.GROWING]
+    check = _CHECK_LINE.match(line)
+    if check:
+        return _CHECK_STYLES[check["status"]]
     frame = _FRAME_LINE.match(line)
     if frame:
         return THEME[_origin(frame["file"])]

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from leakscope.dumps import BadDump, DumpedThread, parse_dump
 from leakscope.errors import (
@@ -26,6 +26,9 @@ from leakscope.errors import (
 )
 from leakscope.sources import kernel
 
+if TYPE_CHECKING:
+    from leakscope.variables import ThreadVariables
+
 _log = logging.getLogger(__name__)
 
 # At 4000 threads a dump takes about 2 s; one that takes ten times as long hangs.
@@ -34,6 +37,8 @@ DUMP_TIMEOUT_S = 20.0
 BLOCKING_TIMEOUT_S = 10.0
 # py-spy 0.4 gives up above this many threads or frames, with a message about something else.
 PYSPY_LIMIT = 4096
+# py-spy says 300 bytes a frame: an answer of 1000 threads, each 900 calls deep.
+MAX_ANSWER = 256 * 1024 * 1024
 
 
 def find_pyspy() -> str:
@@ -125,13 +130,18 @@ class PySpy:
 
     def dump(self) -> tuple[DumpedThread, ...]:
         """The threads now or since `start`, newest first. Raises as `text` does."""
-        try:
+        with _readable():
             threads = parse_dump(self.text())
-        except BadDump as error:
-            raise DumpFailed(f"py-spy's answer cannot be read: {error}") from None
         if not threads:
             raise DumpFailed("py-spy found no threads, and every process has one")
         return threads
+
+    def variables(self, group: str) -> tuple[ThreadVariables, ...]:
+        """The threads of a group with their local variables. Raises as `text` does."""
+        from leakscope.variables import variables_of_group
+
+        with _readable():
+            return variables_of_group(self.text(), group)
 
     def text(self) -> bytes:
         """What py-spy prints.
@@ -145,11 +155,21 @@ class PySpy:
         assert started is not None
         self.cpu_s += started.end()
         status, out, err = started.answer()
+        if -status == signal.SIGXFSZ:
+            raise DumpFailed(f"py-spy's answer cannot be read: over {MAX_ANSWER >> 20} MiB")
         self.last_s = time.monotonic() - started.began_s
         _log.debug("%s: status %d in %.3f s", " ".join(self._command), status, self.last_s)
         if status:
             raise explain(err.decode("utf-8", "replace"), self.pid)
         return out
+
+
+@contextlib.contextmanager
+def _readable() -> Iterator[None]:
+    try:
+        yield
+    except BadDump as error:
+        raise DumpFailed(f"py-spy's answer cannot be read: {error}") from None
 
 
 class _Started:
@@ -182,6 +202,7 @@ class _Started:
             out.close()
             err.close()
             raise Unsupported(f"py-spy cannot be started: {error}") from None
+        _limit_files(process.pid)
         return cls(process, out, err)
 
     def is_over(self, wait_s: float) -> bool:
@@ -221,6 +242,14 @@ class _Started:
         """Give back the memory."""
         self._out.close()
         self._err.close()
+
+
+def _limit_files(pid: int) -> None:
+    """Let a dump that would fill the memory be ended by the kernel."""
+    import resource
+
+    with contextlib.suppress(AttributeError, OSError, ValueError):  # no prlimit, or it has ended
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (MAX_ANSWER, MAX_ANSWER))
 
 
 def _memory(name: str) -> BinaryIO:

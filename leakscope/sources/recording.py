@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO, NamedTuple, cast
+from typing import Any, NamedTuple
 
+from leakscope.checked import BadValue, count, decoded, fields, finite, items, seconds, whole, wrong
+from leakscope.checked import text as checked_text
 from leakscope.destination import Destination, Growing
 from leakscope.dumps import BadDump, DumpedThread, threads_of
 from leakscope.errors import UsageProblem
@@ -23,11 +23,8 @@ from leakscope.model import (
     ThreadKey,
     ThreadSample,
 )
-from leakscope.tape import MARK, BadRecording, Decoder, Encoder, End, Head, finite
-
-# A line longer than this is none that leakscope or py-spy wrote of 4096 threads with 4096 frames
-# each in practice; it would only fill the memory.
-MAX_LINE = 256 * 1024 * 1024
+from leakscope.sources.lines import BROKEN_GZIP, Lines, TooLong
+from leakscope.tape import MARK, BadRecording, Decoder, Encoder, End, Head
 
 Look = Changes | Missed | Snapshot | Resources
 
@@ -95,12 +92,12 @@ class Recorder:
 class Recording:
     """A recording as a source of looks: leakscope's own, or py-spy's JSON, a sample a line.
 
-    `file` is one that is open already, `path` then only its name.
+    `lines` are those of a file that is open already, `path` then only its name.
     """
 
-    def __init__(self, path: str, file: BinaryIO | None = None) -> None:
+    def __init__(self, path: str, lines: Lines | None = None) -> None:
         self.path = path
-        self._file = file
+        self._given = lines
         self.head: Head | None = None
         self.ended_by: str | None = None
         self.cut_off: str | None = None  # what was wrong with the rest, where there is a loss
@@ -131,7 +128,8 @@ class Recording:
                 return
             yield look
         if first_s is None:
-            raise UsageProblem(f"{self.path} holds no samples")
+            lost = f", {self.cut_off}" if self.cut_off else ""
+            raise UsageProblem(f"{self.path}{lost}" if lost else f"{self.path} holds no samples")
         if decoder.is_own and self.ended_by is None and self.cut_off is None:
             self.cut_off = (
                 "it has no last line, so whoever wrote it was killed, or the disk was full"
@@ -140,14 +138,13 @@ class Recording:
     def _lines(self) -> Iterator[tuple[int, str]]:
         number = 0
         try:
-            with self._opened() as file:
-                while raw := file.readline(MAX_LINE):
-                    number += 1
-                    if len(raw) >= MAX_LINE:
-                        raise UsageProblem(f"{self.path}, line {number}: too long to be a sample")
-                    if raw.strip():
+            with self._opened() as lines:
+                for number, raw in lines:
+                    if not raw.isspace():
                         yield number, raw.decode("utf-8", "surrogateescape")
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        except TooLong as error:
+            self.cut_off = f"line {error.line}: {error}"
+        except BROKEN_GZIP as error:
             if not number:
                 raise UsageProblem(f"{self.path} is not sound gzip: {error}") from None
             self.cut_off = f"after line {number}: {error}"
@@ -155,25 +152,12 @@ class Recording:
             raise UsageProblem(f"cannot read {self.path}: {error.strerror or error}") from None
 
     @contextmanager
-    def _opened(self) -> Iterator[BinaryIO]:
-        if self._file is not None:
-            with unpacked(self._file) as plain:
-                yield plain
+    def _opened(self) -> Iterator[Lines]:
+        if self._given is not None:
+            yield self._given
             return
-        with open(self.path, "rb") as file, unpacked(file) as plain:
-            yield plain
-
-
-@contextmanager
-def unpacked(file: BinaryIO) -> Iterator[BinaryIO]:
-    """What a file holds, gzipped or not; it must be one that can go back to its beginning."""
-    is_gzip = file.read(2) == b"\x1f\x8b"
-    file.seek(0)
-    if is_gzip:
-        with gzip.GzipFile(fileobj=file) as plain:
-            yield cast(BinaryIO, plain)
-    else:
-        yield file
+        with open(self.path, "rb") as file:
+            yield Lines(file)
 
 
 class _OfLines:
@@ -226,41 +210,48 @@ class _RawSamples:
     def __init__(self, recording: Recording) -> None:
         self._recording = recording
         self._zero_at: float | None = None
+        self._latest_s = 0.0
         self._ticks_per_s = 100.0
         self._boot_at: float | None = None
 
     def look(self, line: str) -> Look | None:
         """The sample of a line; None for the head."""
         try:
-            said = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise BadDump(f"not JSON: {error}") from None
+            said = decoded(line)
+        except BadValue as error:
+            raise BadDump(str(error)) from None
         try:
-            if "clk_tck" not in said:
+            if "clk_tck" not in fields(said):
                 return self._sample(said)
             self._head(said)
             return None
-        except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-            if isinstance(error, BadDump | BadRecording):
-                raise
-            raise BadDump(f"not a sample: {error!r}") from None
+        except BadDump:
+            raise
+        except (KeyError, TypeError, ValueError) as error:
+            raise BadDump(f"not a sample: {wrong(error)}") from None
 
     def _head(self, said: dict[str, Any]) -> None:
         self._ticks_per_s = finite(said["clk_tck"])
-        self._boot_at = finite(said["boot_time"])
-        target = Target(int(said["pid"]), python=said.get("python"))
+        if self._ticks_per_s < 1:  # 100 on all Linux, once up to 1024
+            raise BadValue("clk_tck is less than one tick a second")
+        self._boot_at = seconds(said["boot_time"])
+        target = Target(count(said["pid"]), python=_text(said.get("python")))
         self._recording.head = Head(target, None)
 
     def _sample(self, said: dict[str, Any]) -> Look:
-        taken_at = finite(said["t"])
+        taken_at = seconds(said["t"])
         if self._zero_at is None:
             self._zero_at = taken_at
         elapsed_s = taken_at - self._zero_at
+        if elapsed_s < self._latest_s:
+            raise BadValue("its time runs backwards")
+        self._latest_s = elapsed_s
         if "error" in said:
-            return Missed(taken_at, elapsed_s, str(said["error"]))
-        tasks = {int(tid): _Task(*facts) for tid, facts in (said.get("tasks") or {}).items()}
+            return Missed(taken_at, elapsed_s, checked_text(said["error"]))
+        told = fields(said.get("tasks") or {})
+        tasks = {int(tid[:20]): _task(*items(facts)) for tid, facts in told.items()}
         dumped = threads_of(said["threads"])
-        pid = int(said["threads"][0]["pid"]) if said["threads"] else 0
+        pid = count(said["threads"][0]["pid"]) if dumped else 0
         if self._recording.head is None:
             self._recording.head = Head(Target(pid), None)
         threads = tuple(self._thread(pid, thread, tasks) for thread in dumped)
@@ -288,3 +279,28 @@ class _RawSamples:
             task.voluntary + task.involuntary,
             task.cpu_ticks,
         )
+
+
+def _task(
+    start_ticks: Any,
+    state: Any,
+    cpu_ticks: Any,
+    voluntary: Any,
+    involuntary: Any,
+    syscall: Any,
+    wchan: Any,
+) -> _Task:
+    return _Task(
+        count(start_ticks),
+        checked_text(state),
+        count(cpu_ticks),
+        count(voluntary),
+        count(involuntary),
+        # "running" where the kernel gives none
+        whole(syscall) if isinstance(syscall, int) else checked_text(syscall),
+        checked_text(wchan),
+    )
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else checked_text(value)

@@ -6,16 +6,16 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.documents import Document, checked, checked_lines, group_at
 from tests.faults.processes import children
+from tests.integration.others import NOBODY, as_nobody
 from tests.pythons import find_pythons
 from tests.running import PROGRAMS, leakscope_cli, running, watching
-from tests.unprivileged import NOBODY, as_nobody
 
 pytestmark = [
     pytest.mark.attach,
@@ -203,7 +203,7 @@ def yama_forbids() -> bool:
     return scope.exists() and scope.read_text().strip() != "0"
 
 
-def hiding(*command: str) -> Sequence[str]:
+def hiding(*command: str) -> tuple[str, ...]:
     """A command, run where /proc does not show the processes of others."""
     mount = 'mount -t proc -o hidepid=2 proc /proc && exec "$@"'
     return ("unshare", "--mount", "sh", "-c", mount, "sh", *command)
@@ -217,7 +217,7 @@ def hiding(*command: str) -> Sequence[str]:
 @pytest.mark.parametrize("command", ["dump", "watch"])
 def test_proc_hides_the_processes_of_others(open_folder, command):
     with running("misfortunes.py") as target:
-        run = as_nobody(open_folder, command, str(target.pid), launcher=hiding())
+        run = as_nobody(open_folder, command, str(target.pid), before=hiding())
     assert (run.returncode, run.stdout) == (4, ""), run.stderr
     assert f"not permitted to look into process {target.pid}: /proc hides it" in run.stderr
     assert "sudo" in run.stderr
@@ -232,7 +232,7 @@ def test_proc_hides_the_processes_of_others(open_folder, command):
 def test_proc_hides_and_there_is_no_such_process(open_folder):
     with subprocess.Popen(["true"]) as ended:
         pass
-    run = as_nobody(open_folder, "dump", str(ended.pid), launcher=hiding())
+    run = as_nobody(open_folder, "dump", str(ended.pid), before=hiding())
     assert run.returncode == 3, run.stderr
     assert f"there is no process {ended.pid}" in run.stderr
 

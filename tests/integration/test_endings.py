@@ -18,8 +18,8 @@ import pytest
 
 from tests.documents import Document, checked, checked_lines, of_type
 from tests.integration.faults import FaultyPySpy, is_running
+from tests.integration.others import as_nobody
 from tests.running import Target, Watching, leakscope_cli, running, watching
-from tests.unprivileged import as_nobody
 
 pytestmark = pytest.mark.attach
 
@@ -106,7 +106,7 @@ def test_the_report_of_a_watch_that_was_ended_decides_its_status(service):
 )
 def test_a_second_ctrl_c_ends_at_once(service, tmp_path):
     faulty = FaultyPySpy(tmp_path, "exec sleep 600", timeout_s=300)
-    with watching(service.pid, "--interval", "100ms", env=faulty.env) as watch:
+    with watching(service.pid, "--every-dump", "--interval", "100ms", env=faulty.env) as watch:
         watch.until("sample")
         faulty.fail()
         # A dump in flight is finished after the first one, and this one will not finish.

@@ -165,7 +165,7 @@ def test_json_that_is_not_a_list(decoded):
     ],
 )
 def test_a_thread_that_is_not_one(decoded):
-    with pytest.raises(BadDump, match="a thread lacks or spoils"):
+    with pytest.raises(BadDump, match="a thread is not as py-spy gives it"):
         threads_of(decoded)
 
 

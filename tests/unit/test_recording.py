@@ -20,6 +20,7 @@ from leakscope.engine import View
 from leakscope.errors import LeakscopeError, UsageProblem
 from leakscope.model import Changes, Missed, Parking, RunState, Snapshot, Target, ThreadKey
 from leakscope.report import EndedBy, Overall
+from leakscope.sources.lines import Lines
 from leakscope.sources.recording import Look, Recorder, Recording
 from leakscope.tape import Encoder, End, Head
 from tests.samples import (
@@ -105,7 +106,7 @@ BUSY = raw_lines(BUSY_HEAD, *(busy_sample(at) for at in range(5)))
 
 def recording_of(content: bytes) -> Recording:
     """A recording of these bytes, which need no file."""
-    return Recording("some.jsonl", io.BytesIO(content))
+    return Recording("some.jsonl", Lines(io.BytesIO(content)))
 
 
 def looks_of(content: bytes, until_s: float | None = None) -> list[Look]:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from leakscope import __version__
+from leakscope.checkup import Check, Checkup, Status
 from leakscope.diffing import Change, ChangeKind, Diff
 from leakscope.facts import Point, Stay
 from leakscope.leaks import Leak
@@ -26,6 +27,7 @@ from leakscope.wire import (
     SCHEMA_VERSION,
     change_document,
     diff_document,
+    doctor_document,
     encode,
     missed_document,
     processes_document,
@@ -572,3 +574,19 @@ def test_diff_keeps_to_the_schema():
     assert (second["kind"], second["wait"], second["site"]) == ("gone", None, None)
     assert not decoded(diff_document(diff, min_growth=62))["has_grown"]
     decoded(diff_document(Diff("", "", Level.ENTRY, ()), min_growth=1))
+
+
+def test_a_checkup_keeps_to_the_schema():
+    checks = (
+        Check("python", Status.OK, "CPython 3.11.7"),
+        Check("rights", Status.PROBLEM, "\udc80", "Do this.\nOr that."),
+    )
+    seen = Checkup(Target(7, NOON), NOON, checks, 4, "it can't", 11, 12, 0.01204, 0.0024)
+    read = decoded(doctor_document(seen))
+    assert (read["target"]["threads"], read["target"]["os_threads"]) == (11, 12)
+    assert (read["exit_status"], read["summary"]) == (4, "it can't")
+    assert (read["dump_s"], read["blocking_pause_s"]) == (0.012, 0.002)
+    assert [check["advice"] for check in read["checks"]] == [[], ["Do this.", "Or that."]]
+    assert read["checks"][1]["found"] == "\udc80"
+    gone = Checkup(Target(7), NOON, (), 3, "there is none", None, None, None, None)
+    assert decoded(doctor_document(gone))["dump_s"] is None

@@ -1,13 +1,16 @@
-"""Runs leakscope as a user without rights."""
+"""Runs leakscope as another user, one without rights."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 import leakscope
 from leakscope.sources.pyspy import find_pyspy
@@ -15,9 +18,9 @@ from leakscope.sources.pyspy import find_pyspy
 NOBODY = 65534
 
 # Modules are imported first: nobody may not be able to read the folders that they are in. click
-# needs difflib on its way to a short option.
+# needs difflib on its way to a short option, importlib.metadata a parser for what packages say.
 _AS_NOBODY = """
-import difflib, importlib, os, pkgutil, sys
+import difflib, email.parser, importlib, os, pkgutil, sys
 import leakscope
 for module in pkgutil.walk_packages(leakscope.__path__, "leakscope."):
     if not module.name.endswith("__main__"):
@@ -31,16 +34,13 @@ leakscope.cli.main(sys.argv[1:])
 
 
 def as_nobody(
-    folder: Path, *args: str, launcher: Sequence[str] = ()
+    folder: Path, *args: str, before: tuple[str, ...] = ()
 ) -> subprocess.CompletedProcess[str]:
-    """Run leakscope as a user without rights; only root can.
-
-    The folder must be open to every user: a copy of py-spy is put there.
-    """
+    """Run leakscope as a user without rights, by way of a command `before`; only root can."""
     pyspy = Path(shutil.copy(find_pyspy(), folder))
     script = _AS_NOBODY.format(pyspy=str(pyspy), nobody=NOBODY)
     return subprocess.run(
-        [*launcher, sys.executable, "-c", script, *args],
+        [*before, sys.executable, "-c", script, *args],
         capture_output=True,
         check=False,
         cwd="/",
@@ -49,3 +49,16 @@ def as_nobody(
         text=True,
         timeout=60,
     )
+
+
+@contextlib.contextmanager
+def shared_folder() -> Iterator[Path]:
+    """A folder that every user can look into; pytest's own is closed to others."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can become another user")
+    folder = Path("/tmp") / f"leakscope-test-{os.getpid()}"
+    folder.mkdir(mode=0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
