@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
 import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ import pytest
 from tests.faults.figures import Figures
 from tests.pythons import WANTED, find_pythons, release_of, why_missing
 from tests.tracing import why_tracing_is_refused
+from tests.unprivileged import shared_folder
 
 COLOUR_VARIABLES = (
     "CLICOLOR",
@@ -102,12 +102,8 @@ def python(request: pytest.FixtureRequest) -> Path:
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
     """A folder that every user can look into; pytest's own is closed to others."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can become another user")
-    folder = Path("/tmp") / f"leakscope-test-{os.getpid()}"
-    folder.mkdir(mode=0o755)
-    yield folder
-    shutil.rmtree(folder)
+    with shared_folder() as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")

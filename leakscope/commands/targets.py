@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,7 @@ def pid_or_only(
     UsageProblem, with the list of them, when there are several.
     """
     pid = _only(redaction) if pid is None else pid
-    if say_pause:
+    if say_pause and sys.stderr.isatty():  # to whom it may concern: a pipe cannot think again
         _say_pause(pid)
     return pid
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from leakscope.dumps import DumpedThread
@@ -64,6 +64,7 @@ class Join:
         self._counted: dict[int, _Counted] = {}
         self._births_s: dict[ThreadKey, float] = {}
         self._native: set[ThreadKey] = set()  # those that are not Python's
+        self._python: set[ThreadKey] = set()  # those of the latest dump with the main thread in it
         self._shifted: dict[ThreadKey, int] = {}  # times that our own dumps made a thread run
         self._ended = 0  # threads that ended since the last dump
         self.last_cpu_s = 0.0
@@ -191,8 +192,7 @@ class Join:
             # Where the others are told by the kernel, so is this one: as not read yet.
             if tid in self._counted or (tid is None and not with_unread)
         ]
-        if with_unread:
-            threads += self._unread(set(tids.values()))
+        threads += self._others(set(tids.values()), with_unread=with_unread)
         self._ended = 0
         elapsed_s = self._clock.elapsed_s()
         return Snapshot(time.time(), elapsed_s, tuple(threads), len(self._now), native, tries)
@@ -256,6 +256,7 @@ class Join:
             for tid, known in self._counted.items()
             if tid not in python
             and tid in self._before
+            and (self._pid in python or known.key not in self._python)
             and now_ticks - known.counters.start_ticks > NEWBORN_S * self._ticks_per_s
         ]
         unfound = len(dumped) - len(tids)
@@ -288,9 +289,17 @@ class Join:
             held_still or self._one_look,
         )
 
-    def _unread(self, dumped: set[int]) -> Iterable[ThreadSample]:
+    def _others(self, dumped: set[int], *, with_unread: bool) -> Iterator[ThreadSample]:
+        """The threads that are not in this dump and yet are Python's, without a stack.
+
+        Those that no dump has shown yet, and those that one has shown before: a process with
+        several interpreters shows one of them, and not always the same.
+        """
+        if self._pid in dumped:
+            self._python = {self._counted[tid].key for tid in dumped if tid in self._counted}
         for tid, known in self._counted.items():
-            if tid not in dumped and known.key not in self._native:
+            hidden = self._pid not in dumped and known.key in self._python
+            if tid not in dumped and (hidden or (with_unread and known.key not in self._native)):
                 yield ThreadSample(
                     known.key,
                     None,

@@ -73,6 +73,7 @@ class LiveSource:
         self._pace = Pace(budget.max_share if budget else None)
         self._join = Join(pid, self._pyspy, self.clock, one_look=schedule.count == 1)
         self._dumps = self._failed = self._ticks = 0
+        self._has_stacks = False
         state = kernel.process_state(pid)
         if kernel.ON_LINUX and state is None:
             from leakscope.sources import advice
@@ -229,7 +230,7 @@ class LiveSource:
     def _read(self, tries: int) -> Snapshot:
         self._dumps += 1
         try:
-            return self._join.snapshot(
+            snapshot = self._join.snapshot(
                 tries, self._is_another_process, with_unread=not self._pace.every_tick
             )
         except DumpFailed:
@@ -237,6 +238,8 @@ class LiveSource:
             raise
         finally:
             self._account()
+        self._has_stacks = True
+        return snapshot
 
     def _account(self) -> None:
         """Note what the dump took; what was spent until the first one was over is start-up."""
@@ -257,8 +260,10 @@ class LiveSource:
     def _given_up(self, error: DumpFailed, tries: int, began_s: float) -> Sample:
         if self._stop.target_ended or self._is_another_process():
             raise NoSuchProcess(f"process {self.pid} has ended") from None
-        unreadable = isinstance(error, NoInterpreter) or not self._pace.every_tick
-        if unreadable and self._join.knows_counters():
+        # Stacks that are known go on to hold for what has not run since; where none ever was read,
+        # counting threads is worth a report only if py-spy fails for there being too many.
+        holds = self._has_stacks and not self._pace.every_tick
+        if (holds or isinstance(error, NoInterpreter)) and self._join.knows_counters():
             self._join.count()
             return self._join.tick(str(error), tries)
         return Missed(time.time(), began_s, str(error), tries)

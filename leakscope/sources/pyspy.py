@@ -114,8 +114,12 @@ class PySpy:
         """
         assert self._started is not None
         left_s = self._started.began_s + self.timeout_s - time.monotonic()
-        if self._started.is_over(min(wait_s, max(left_s, 0.0))):
-            return True
+        try:
+            if self._started.is_over(min(wait_s, max(left_s, 0.0))):
+                return True
+        except BaseException:  # a second Ctrl-C ends us, and is to leave nothing behind
+            self.close()
+            raise
         if left_s <= wait_s:
             self.close()
             raise DumpHung(f"py-spy did not answer within {self.timeout_s:.0f} s")

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -203,7 +203,7 @@ def yama_forbids() -> bool:
     return scope.exists() and scope.read_text().strip() != "0"
 
 
-def hiding(*command: str) -> Sequence[str]:
+def hiding(*command: str) -> tuple[str, ...]:
     """A command, run where /proc does not show the processes of others."""
     mount = 'mount -t proc -o hidepid=2 proc /proc && exec "$@"'
     return ("unshare", "--mount", "sh", "-c", mount, "sh", *command)

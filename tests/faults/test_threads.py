@@ -146,7 +146,6 @@ def test_sub_interpreters(python):
     "a sub-interpreter is made during a watch: from then on py-spy shows its threads only",
     "The threads that py-spy no longer shows have not ended: the kernel still has them.",
 )
-@pytest.mark.xfail(reason="a thread that py-spy leaves out is taken for ended", strict=False)
 @pytest.mark.all_pythons("3.13", "3.14")
 def test_a_sub_interpreter_made_during_a_watch(python):
     with (

@@ -21,6 +21,8 @@ from tests.integration.faults import FaultyPySpy, is_running
 from tests.running import Target, Watching, leakscope_cli, running, watching
 from tests.unprivileged import as_nobody, shared_folder
 
+WATCH = (sys.executable, "-m", "leakscope", "watch")
+
 pytestmark = pytest.mark.attach
 
 LEAKSCOPE = f"{shlex.quote(sys.executable)} -m leakscope"
@@ -106,7 +108,7 @@ def test_the_report_of_a_watch_that_was_ended_decides_its_status(service):
 )
 def test_a_second_ctrl_c_ends_at_once(service, tmp_path):
     faulty = FaultyPySpy(tmp_path, "exec sleep 600", timeout_s=300)
-    with watching(service.pid, "--interval", "100ms", env=faulty.env) as watch:
+    with watching(service.pid, "--every-dump", "--interval", "100ms", env=faulty.env) as watch:
         watch.until("sample")
         faulty.fail()
         # A dump in flight is finished after the first one, and this one will not finish.
@@ -214,7 +216,17 @@ def test_the_status_follows_the_verdict_even_if_the_target_ends(options, status)
 def test_text_says_that_the_target_has_ended():
     with running(*SERVICE) as target:
         watch = subprocess.Popen(
-            [sys.executable, "-m", "leakscope", "watch", str(target.pid), "-n", "200ms", "-v"],
+            [
+                sys.executable,
+                "-m",
+                "leakscope",
+                "watch",
+                str(target.pid),
+                "-n",
+                "200ms",
+                "-v",
+                "--every-dump",
+            ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

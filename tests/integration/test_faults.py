@@ -89,7 +89,9 @@ def test_a_dump_that_fails_is_tried_again(service, tmp_path):
 )
 def test_retries_of_a_watch_are_counted_and_are_no_gaps(service, tmp_path):
     faulty = FaultyPySpy(tmp_path, PASSING, when="[ $((n % 2)) = 1 ]")
-    run = leakscope_cli("watch", service.pid, "--json", "--count", "3", env=faulty.env)
+    run = leakscope_cli(
+        "watch", service.pid, "--json", "--every-dump", "--count", "3", env=faulty.env
+    )
     *_, summary = documents = checked_lines(run.stdout)
     assert (run.returncode, run.stderr) == (0, "")
     assert (summary["samples"], summary["missed"], summary["tries"]) == (3, 0, 6)
@@ -103,7 +105,9 @@ def test_retries_of_a_watch_are_counted_and_are_no_gaps(service, tmp_path):
 def watch_with_a_gap(pid: int, faulty: FaultyPySpy) -> list[Document]:
     """A watch in which py-spy works, then doesn't for at least two samples, then does again."""
     # The count only bounds a watch in which no gap shows.
-    with watching(pid, "--interval", "500ms", "--count", "20", env=faulty.env) as watch:
+    with watching(
+        pid, "--every-dump", "--interval", "500ms", "--count", "20", env=faulty.env
+    ) as watch:
         watch.until("sample", 2)
         faulty.fail()
         watch.until("missed", 2)
@@ -172,7 +176,7 @@ def test_nonsense_is_a_gap(service, tmp_path, fault, reason):
 def test_a_py_spy_that_hangs_is_ended(service, tmp_path):
     # On a very slow machine the real one may take that long too: that is one more gap, no failure.
     faulty = FaultyPySpy(tmp_path, "exec sleep 600", timeout_s=1)
-    with watching(service.pid, "--interval", "200ms", env=faulty.env) as watch:
+    with watching(service.pid, "--every-dump", "--interval", "200ms", env=faulty.env) as watch:
         watch.until("sample")
         faulty.fail()
         missed = watch.until("missed")
