@@ -43,6 +43,7 @@ LAYERS = {
     "pacing": 0,
     "pauses": 0,
     "sources/budget": 0,
+    "sources/child": 0,
     "places": 2,
     "tape": 3,
     "waits": 2,

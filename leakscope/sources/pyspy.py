@@ -6,15 +6,11 @@ import contextlib
 import logging
 import os
 import re
-import select
-import signal
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, BinaryIO, cast
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from leakscope.dumps import BadDump, DumpedThread, parse_dump
 from leakscope.errors import (
     DumpFailed,
     DumpHung,
@@ -24,9 +20,12 @@ from leakscope.errors import (
     NotPermitted,
     Unsupported,
 )
-from leakscope.sources import kernel
+from leakscope.sources.child import Child, TooMuch
 
 if TYPE_CHECKING:
+    # What is imported up here is waited for before py-spy starts; the rest while it works.
+    from leakscope.dumps import DumpedThread
+    from leakscope.sources import kernel
     from leakscope.variables import ThreadVariables
 
 _log = logging.getLogger(__name__)
@@ -37,8 +36,6 @@ DUMP_TIMEOUT_S = 20.0
 BLOCKING_TIMEOUT_S = 10.0
 # py-spy 0.4 gives up above this many threads or frames, with a message about something else.
 PYSPY_LIMIT = 4096
-# py-spy says 300 bytes a frame: an answer of 1000 threads, each 900 calls deep.
-MAX_ANSWER = 256 * 1024 * 1024
 
 
 def find_pyspy() -> str:
@@ -93,7 +90,7 @@ class PySpy:
             self._command.append("--nonblocking")
         if variables:
             self._command.append("--locals")
-        self._started: _Started | None = None
+        self._started: Child | None = None
 
     @property
     def is_under_way(self) -> bool:
@@ -103,9 +100,10 @@ class PySpy:
     def start(self) -> None:
         """Set off a dump, unless one is under way. Raises Unsupported when it cannot be."""
         if self._started is None:
-            self._started = _Started.run(
-                self._command, before_exec=_die_with_parent() if self.blocking else None
-            )
+            try:
+                self._started = Child(self._command, _environment(), dies_with_us=self.blocking)
+            except OSError as error:
+                raise Unsupported(f"py-spy cannot be started: {error}") from None
 
     def is_finished(self, wait_s: float) -> bool:
         """Whether the dump that is under way is over, or is within this time.
@@ -117,6 +115,9 @@ class PySpy:
         try:
             if self._started.is_over(min(wait_s, max(left_s, 0.0))):
                 return True
+        except TooMuch as error:
+            self.close()
+            raise DumpFailed(f"py-spy's answer cannot be read: {error}") from None
         except BaseException:  # a second Ctrl-C ends us, and is to leave nothing behind
             self.close()
             raise
@@ -130,10 +131,11 @@ class PySpy:
         started, self._started = self._started, None
         if started is not None:
             self.cpu_s += started.end()
-            started.close()
 
     def dump(self) -> tuple[DumpedThread, ...]:
         """The threads now or since `start`, newest first. Raises as `text` does."""
+        from leakscope.dumps import parse_dump
+
         with _readable():
             threads = parse_dump(self.text())
         if not threads:
@@ -159,8 +161,6 @@ class PySpy:
         assert started is not None
         self.cpu_s += started.end()
         status, out, err = started.answer()
-        if -status == signal.SIGXFSZ:
-            raise DumpFailed(f"py-spy's answer cannot be read: over {MAX_ANSWER >> 20} MiB")
         self.last_s = time.monotonic() - started.began_s
         _log.debug("%s: status %d in %.3f s", " ".join(self._command), status, self.last_s)
         if status:
@@ -170,128 +170,12 @@ class PySpy:
 
 @contextlib.contextmanager
 def _readable() -> Iterator[None]:
+    from leakscope.dumps import BadDump
+
     try:
         yield
     except BadDump as error:
         raise DumpFailed(f"py-spy's answer cannot be read: {error}") from None
-
-
-class _Started:
-    """A dump under way. It writes into memory, so that it never waits for us to read."""
-
-    def __init__(self, process: subprocess.Popen[bytes], out: BinaryIO, err: BinaryIO) -> None:
-        self.began_s = time.monotonic()
-        self._process = process
-        self._out = out
-        self._err = err
-
-    @property
-    def pid(self) -> int:
-        """Its process."""
-        return self._process.pid
-
-    @classmethod
-    def run(
-        cls, command: Sequence[str], *, before_exec: Callable[[], None] | None = None
-    ) -> _Started:
-        """Start it. Raises Unsupported when that is impossible."""
-        out, err = _memory("out"), _memory("err")
-        try:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=err,
-                env=_environment(),
-                # Ctrl-C goes to the whole foreground group; a dump in flight is to be finished.
-                process_group=0,
-                preexec_fn=before_exec,
-            )
-        except OSError as error:
-            out.close()
-            err.close()
-            raise Unsupported(f"py-spy cannot be started: {error}") from None
-        _limit_files(process.pid)
-        return cls(process, out, err)
-
-    def is_over(self, wait_s: float) -> bool:
-        """Whether it has ended, or ends within this time; it is not reaped yet, if that can be."""
-        if not hasattr(os, "pidfd_open"):
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(wait_s)
-            return self._process.returncode is not None
-        handle = os.pidfd_open(self._process.pid)
-        try:
-            poll = select.poll()
-            poll.register(handle, select.POLLIN)
-            return bool(poll.poll(max(wait_s, 0.0) * 1000))
-        finally:
-            os.close(handle)
-
-    def end(self) -> float:
-        """Reap it, kill it first if it goes on; the CPU time that it took."""
-        import resource
-
-        if not self.is_over(0.0):
-            self._process.kill()
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        self._process.wait()
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
-
-    def answer(self) -> tuple[int, bytes, bytes]:
-        """Its status, and all that it has said."""
-        self._out.seek(0)
-        self._err.seek(0)
-        said = self._process.returncode, self._out.read(), self._err.read()
-        self.close()
-        return said
-
-    def close(self) -> None:
-        """Give back the memory."""
-        self._out.close()
-        self._err.close()
-
-
-def _limit_files(pid: int) -> None:
-    """Let a dump that would fill the memory be ended by the kernel."""
-    import resource
-
-    with contextlib.suppress(AttributeError, OSError, ValueError):  # no prlimit, or it has ended
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, (MAX_ANSWER, MAX_ANSWER))
-
-
-def _memory(name: str) -> BinaryIO:
-    if hasattr(os, "memfd_create"):
-        return open(os.memfd_create(f"leakscope-{name}"), "w+b")
-    import tempfile
-
-    return cast(BinaryIO, tempfile.TemporaryFile())
-
-
-def _die_with_parent() -> Callable[[], None] | None:
-    """What a child does, before it becomes py-spy, to be killed when leakscope is; Linux only.
-
-    Else a blocking py-spy that hangs (a thread in an uninterruptible sleep does that) would hold
-    the target for ever: nobody would be left to end it. The kernel lets go of a target when its
-    tracer dies.
-    """
-    if not kernel.ON_LINUX:
-        return None
-    import ctypes
-
-    # Found before the fork: between it and the exec there is to be no import and no look-up.
-    prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
-
-    def ask() -> None:
-        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it died before it was asked
-            os._exit(1)
-
-    return ask
-
-
-_PR_SET_PDEATHSIG = 1
 
 
 def _environment() -> dict[str, str]:
@@ -310,6 +194,8 @@ def said(stderr: str) -> str:
 
 def explain(stderr: str, pid: int) -> LeakscopeError:
     """The error that a failed dump amounts to, from py-spy's words and the state of the process."""
+    from leakscope.sources import kernel
+
     words = said(stderr)
     _log.debug("py-spy said: %s", words)
     state = kernel.process_state(pid)

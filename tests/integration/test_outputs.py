@@ -33,6 +33,9 @@ SERVICE = ("leaky_service.py", "--pool", str(POOL), "--requests", "0")
 BURST = 400  # threads that begin at once: too long a line for what is left of the disk
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: mounts, or files of others")
 
+# Stacks are what takes up room, so all are read at each sample.
+RECORDING = ("-n", "300ms", "--every-dump", "--record")
+
 
 @pytest.fixture
 def service() -> Iterator[Target]:
@@ -119,7 +122,7 @@ def test_a_recording_keeps_what_fits_on_the_disk(service, small_disk, name):
     # Packed lines are a quarter as long: with more room the long one fits too.
     fill(small_disk, but=4096 if name.endswith(".gz") else 8192)
     recording = small_disk / name
-    with watching(service.pid, "-n", "300ms", "--record", str(recording)) as watch:
+    with watching(service.pid, *RECORDING, str(recording)) as watch:
         fill_with_threads(watch, service)
         assert_what_fitted_is_replayed(watch, recording, "No space left on device")
 
@@ -127,7 +130,7 @@ def test_a_recording_keeps_what_fits_on_the_disk(service, small_disk, name):
 @pytest.mark.parametrize("name", ["watch.jsonl", "watch.jsonl.gz"])
 def test_a_recording_keeps_what_is_allowed(service, tmp_path, name):
     recording = tmp_path / name
-    with watching(service.pid, "-n", "300ms", "--record", str(recording)) as watch:
+    with watching(service.pid, *RECORDING, str(recording)) as watch:
         watch.until("sample", 3)
         # What one more line of a few threads takes, and none of hundreds.
         most = recording.stat().st_size + 1024
@@ -138,7 +141,7 @@ def test_a_recording_keeps_what_is_allowed(service, tmp_path, name):
 
 def test_the_status_is_that_of_a_leak_where_there_is_one(service, small_disk):
     fill(small_disk, but=8192)
-    options = ("-n", "300ms", "--record", str(small_disk / "watch.jsonl"), "--fail-on", "unknown")
+    options = (*RECORDING, str(small_disk / "watch.jsonl"), "--fail-on", "unknown")
     with watching(service.pid, *options) as watch:
         fill_with_threads(watch, service)
         assert watch.status() == 1
