@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -69,6 +70,22 @@ class Group:
         """How many threads are in it now."""
         return len(self.stays)
 
+    @property
+    def by_process(self) -> dict[int, int]:
+        """How many of its threads are in which process, by PID: those that have any, most first."""
+        return dict(Counter(stay.key.pid for stay in self.stays).most_common())
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One process of those that were looked at."""
+
+    target: Target
+    threads: int | None  # in its last sample
+    os_threads: int | None
+    verdict: Overall
+    ended_s: float | None = None  # when it was found to have ended; None while it lives
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -97,3 +114,21 @@ class Report:
     deadline: Deadline | None = None  # the limit that the leaks will hit first
     thread_cost: ThreadCost | None = None
     native_grown: int = 0  # threads that are not Python's, more than at first
+    several: tuple[Member, ...] = ()  # what each process came to, where more than one was asked for
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """What each process came to."""
+        if self.several:
+            return self.several
+        alone = len(self.targets) == 1
+        return tuple(
+            Member(
+                target,
+                self.threads if alone else None,
+                self.os_threads if alone else None,
+                self.verdict,
+                self.now_s if self.ended_by is EndedBy.TARGET_EXITED else None,
+            )
+            for target in self.targets
+        )

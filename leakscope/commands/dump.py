@@ -18,6 +18,7 @@ from leakscope.commands.options import (
     view_options,
     writing_options,
 )
+from leakscope.errors import UsageProblem
 
 if TYPE_CHECKING:
     from leakscope.sources.pyspy import PySpy
@@ -44,6 +45,7 @@ def command(
     ignore: tuple[re.Pattern[str], ...],
     group_by: str,
     blocking: bool,
+    children: bool,
     color: str,
     quiet: bool,
     verbose: bool,
@@ -59,13 +61,16 @@ def command(
     """
     set_up_log(verbose=verbose)
     if group_of_locals:
+        if children:
+            raise UsageProblem("local variables are shown of one process: name its PID")
         _show_locals(pid, group_of_locals, format_, output, blocking=blocking, quiet=quiet)
         return
-    from leakscope.commands.looking import look_once
+    from leakscope.commands.looking import Asked, look_once
     from leakscope.commands.printing import write_report
     from leakscope.commands.targets import pid_or_only
 
-    report = look_once(pid_or_only(pid), view_of(group_by, ignore), blocking=blocking)
+    asked = Asked(pid_or_only(pid), children, blocking)
+    report = look_once(asked, view_of(group_by, ignore))
     write_report(report, output, format_, color)
 
 
@@ -77,7 +82,6 @@ def _show_locals(
     pid: int | None, group: str, format_: str, output: str, *, blocking: bool, quiet: bool
 ) -> None:
     from leakscope.commands.targets import pid_or_only
-    from leakscope.errors import UsageProblem
     from leakscope.output import Output
     from leakscope.renderers.variables_text import variables_lines
     from leakscope.sources.pyspy import PySpy

@@ -67,23 +67,17 @@ def replay(file: str, view: View, until_s: float | None = None) -> tuple[Report,
 
     Raises UsageProblem when it cannot be read.
     """
-    from leakscope.engine import Engine
-    from leakscope.model import Target
+    from leakscope.members import Members
     from leakscope.report import EndedBy, Kind
     from leakscope.sources.recording import Recording
 
     recording = Recording(file)
-    engine = Engine(view)
-    for look in recording.looks(until_s):
-        engine.observe(look)
-    head = recording.head
+    members = Members(view)
+    for event in recording.events(until_s):
+        members.observe(event)
+    head = recording.head or recording.head_of_several
     # A recording of which a part was judged, or that was cut off, did not end as the watch did.
     known = {reason.value: reason for reason in EndedBy}
     ended_by = known.get(recording.ended_by or "", EndedBy.RECORDING)
-    report = engine.report(
-        Kind.SUMMARY,
-        (head.target,) if head else (Target(0),),
-        ended_by,
-        head.interval_s if head else None,
-    )
+    report = members.report(Kind.SUMMARY, ended_by, head.interval_s if head else None)
     return report, recording.cut_off

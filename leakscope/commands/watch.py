@@ -60,6 +60,7 @@ def command(
     ignore: tuple[re.Pattern[str], ...],
     group_by: str,
     blocking: bool,
+    children: bool,
     color: str,
     quiet: bool,
     verbose: bool,
@@ -77,7 +78,7 @@ def command(
     """
     set_up_log(verbose=verbose)
     from leakscope.commands.following import followed
-    from leakscope.commands.looking import watch
+    from leakscope.commands.looking import Asked, watch
     from leakscope.commands.targets import pid_or_only
     from leakscope.output import Output
     from leakscope.sources.live import Schedule
@@ -87,11 +88,10 @@ def command(
     stop = Stop(pid)
     watching = partial(
         watch,
-        pid,
+        Asked(pid, children, blocking),
         view_of(group_by, ignore),
         Schedule(interval, duration, count),
         stop,
-        blocking=blocking,
         record=record,
         exit_on_leak=exit_on_leak,
     )

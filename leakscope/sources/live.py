@@ -48,11 +48,19 @@ class Schedule:
 class LiveSource:
     """Samples a process at an interval until it is time to end; `ended_by` says why it did."""
 
-    def __init__(self, pid: int, schedule: Schedule, stop: Stop, *, blocking: bool = False) -> None:
+    def __init__(
+        self,
+        pid: int,
+        schedule: Schedule,
+        stop: Stop,
+        *,
+        blocking: bool = False,
+        clock: Clock | None = None,
+    ) -> None:
         self.pid = pid
         self.schedule = schedule
         self.ended_by = EndedBy.ONE_SAMPLE
-        self.clock = Clock()
+        self.clock = clock or Clock()
         self._stop = stop
         self._blocking = blocking
         self._first_s = 0.0
@@ -76,7 +84,7 @@ class LiveSource:
             began_s = self.clock.elapsed_s()
             self._first_s = began_s if not taken else self._first_s
             try:
-                sample = self._sample()
+                sample = self.look()
             except LeakscopeError as error:
                 if not had_one:
                     raise
@@ -125,8 +133,11 @@ class LiveSource:
         state = kernel.process_state(self.pid)
         return state is None or state.start_ticks != self._start_ticks or state.state in "ZX"
 
-    def _sample(self) -> Sample:
-        """One sample, tried again until it succeeds or half the interval is used up."""
+    def look(self) -> Sample:
+        """One sample, tried again until it succeeds or half the interval is used up.
+
+        Raises NoSuchProcess when the process has ended.
+        """
         began_s = self.clock.elapsed_s()
         tries = 0
         while True:

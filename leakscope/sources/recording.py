@@ -22,7 +22,10 @@ from leakscope.model import (
     ThreadKey,
     ThreadSample,
 )
+from leakscope.rounds import Ended, Event, Joined, LeftOut, Of
 from leakscope.tape import MARK, BadRecording, Decoder, Encoder, End, Head, finite
+from leakscope.tapes import MARK as MARK_OF_SEVERAL
+from leakscope.tapes import DecoderOfSeveral, EncoderOfSeveral, HeadOfSeveral
 
 # A line longer than this is none that leakscope or py-spy wrote of 4096 threads with 4096 frames
 # each in practice; it would only fill the memory.
@@ -32,14 +35,18 @@ Look = Changes | Missed | Snapshot | Resources
 
 
 class Recorder:
-    """Writes a recording, a line a look, each flushed."""
+    """Writes a recording, a line a look, each flushed; of several processes if its head says so."""
 
-    def __init__(self, path: str, head: Head) -> None:
+    def __init__(self, path: str, head: Head | HeadOfSeveral) -> None:
         self._path = path
         self._encoder = Encoder()
+        self._several = EncoderOfSeveral() if isinstance(head, HeadOfSeveral) else None
         self._file: IO[str] = self._open(path)
         try:
-            self._write(self._encoder.head(head))
+            if isinstance(head, Head):
+                self._write(self._encoder.head(head))
+            else:
+                self._write(EncoderOfSeveral().head(head))
         except UsageProblem:
             with suppress(OSError):
                 self._file.close()
@@ -48,6 +55,13 @@ class Recorder:
     def record(self, look: Changes | Missed | Resources) -> None:
         """Add a look. Raises UsageProblem when the disk is full; what was written stays good."""
         self._write(self._encoder.look(look))
+
+    def record_event(self, event: Event) -> None:
+        """Add what came in; of one process only its looks are written. Raises as `record` does."""
+        if self._several:
+            self._write(self._several.event(event))
+        elif isinstance(event, Of) and not isinstance(event.look, Snapshot):
+            self.record(event.look)
 
     def close(self, ended_by: str) -> None:
         """Write the end, and close."""
@@ -80,15 +94,34 @@ class Recording:
         self.path = path
         self._file = file
         self.head: Head | None = None
+        self.head_of_several: HeadOfSeveral | None = None
         self.ended_by: str | None = None
         self.cut_off: str | None = None  # what was wrong with the rest, where there is a loss
 
     def looks(self, until_s: float | None = None) -> Iterator[Look]:
-        """All looks, or those of the first seconds.
+        """All looks, or those of the first seconds; those of several processes mixed.
 
         Raises UsageProblem, with file and line number, when there is nothing sound to read. A file
         that ends in the middle is read up to there, and `cut_off` says so.
         """
+        for event in self.events(until_s):
+            if isinstance(event, Of):
+                yield event.look
+
+    def events(self, until_s: float | None = None) -> Iterator[Event]:
+        """What came in, as it came; one process alone joins before its first look. As `looks`."""
+        has_joined = False
+        for found in self._found(until_s):
+            if isinstance(found, Joined | Of | Ended | LeftOut):
+                yield found
+                continue
+            if not has_joined:
+                head = self.head
+                yield Joined(0, head.target if head else Target(0), from_start=True)
+            has_joined = True
+            yield Of(0, found)
+
+    def _found(self, until_s: float | None) -> Iterator[Look | Event]:
         decoder = _OfLines(self)
         first_s: float | None = None
         for number, line in self._lines():
@@ -102,12 +135,13 @@ class Recording:
                     ) from None
                 self.cut_off = f"line {number}: {error}"
                 return
-            if look is None:
-                continue
-            first_s = look.elapsed_s if first_s is None else first_s
-            if until_s is not None and look.elapsed_s - first_s > until_s:
-                return
-            yield look
+            at_s = None if look is None else _elapsed_s(look)
+            if at_s is not None:
+                first_s = at_s if first_s is None else first_s
+                if until_s is not None and at_s - first_s > until_s:
+                    return
+            if look is not None:
+                yield look
         if first_s is None:
             raise UsageProblem(f"{self.path} holds no samples")
         if decoder.is_own and self.ended_by is None and self.cut_off is None:
@@ -152,12 +186,20 @@ def unpacked(file: BinaryIO) -> Iterator[BinaryIO]:
         yield file
 
 
+def _elapsed_s(found: Look | Event) -> float | None:
+    """When a look was; None for what is none."""
+    if isinstance(found, Of):
+        return found.look.elapsed_s
+    return None if isinstance(found, Joined | Ended | LeftOut) else found.elapsed_s
+
+
 class _OfLines:
     """Reads lines of either form; the first line tells which."""
 
     def __init__(self, recording: Recording) -> None:
         self._recording = recording
         self._own = Decoder()
+        self._several: DecoderOfSeveral | None = None
         self._raw: _RawSamples | None = None
         self._started = False
 
@@ -166,17 +208,22 @@ class _OfLines:
         """Whether the lines are of a recording of leakscope's own."""
         return self._started and self._raw is None
 
-    def look(self, line: str) -> Look | None:
-        """The look that a line holds; None for lines that hold none."""
+    def look(self, line: str) -> Look | Event | None:
+        """The look, or the event, that a line holds; None for lines that hold none."""
         if not self._started:
             self._started = True
-            if MARK not in line[:100]:
+            if MARK_OF_SEVERAL in line[:100]:
+                self._several = DecoderOfSeveral()
+            elif MARK not in line[:100]:
                 self._raw = _RawSamples(self._recording)
         if self._raw:
             return self._raw.look(line)
-        said = self._own.line(line)
+        said = self._several.line(line) if self._several else self._own.line(line)
         if isinstance(said, Head):
             self._recording.head = said
+            return None
+        if isinstance(said, HeadOfSeveral):
+            self._recording.head_of_several = said
             return None
         if isinstance(said, End):
             self._recording.ended_by = said.ended_by

@@ -140,7 +140,7 @@ def test_change_of_a_new_group():
         ),
         (
             report(group(2), leaks=(leak(group(2)),) * 2, targets=(target(), target(pid=4712))),
-            "LEAKING: 2 leaks in processes 4711, 4712, 122.0 threads a minute",
+            "LEAKING: 2 leaks in 2 processes, 122.0 threads a minute",
         ),
     ],
 )
