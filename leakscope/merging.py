@@ -279,8 +279,8 @@ def _leak(same: Sequence[Leak], number: int, past: Past | None) -> Leak:
     """A leak out of those with its id, one of each process that has it."""
     main, *others = sorted(same, key=lambda leak: -len(leak.leaked))
     counts = Counter(key.pid for leak in (main, *others) for key in leak.leaked)
-    where = (_in_processes(counts, number),) if number > 1 or past else ()
-    ended = (f"It leaked in {_ended(past)}, too.",) if past else ()
+    where = (_in_processes(counts, number),) if number > 1 else ()
+    ended = (f"It also leaked in {_ended(past)}.",) if past else ()
     return replace(
         main,
         trend=worst_trend(leak.trend for leak in same),

@@ -84,6 +84,7 @@ class Rounds:
         self._next_number = 0
         self._first_round = True
         self._empty_rounds = 0
+        self._said_left_out = LeftOut(())
         self._there: frozenset[Found] = frozenset()
 
         def live(pid: int) -> LiveSource:
@@ -130,9 +131,8 @@ class Rounds:
                     seen.append(self._join(member))
                 seen.append(Of(member.number or 0, sample))
         if seen or ended:
-            left_out = LeftOut((*self._membership.left_out(), *self._refused()))
             # Who ended comes first: who joins may have the PID of one that did.
-            yield (*ended, *seen, left_out)
+            yield (*ended, *seen, *self._new_left_out())
             self._first_round = False
         elif not self._next_number:
             self._empty_rounds += all(member.over for member in self._members.values())
@@ -205,6 +205,12 @@ class Rounds:
             return self._describe(pid)
         except NoSuchProcess:
             return Target(pid)
+
+    def _new_left_out(self) -> Iterator[LeftOut]:
+        left_out = LeftOut((*self._membership.left_out(), *self._refused()))
+        if left_out != self._said_left_out:
+            self._said_left_out = left_out
+            yield left_out
 
     def _refused(self) -> Iterator[str]:
         for member in self._members.values():
