@@ -24,7 +24,7 @@ class Found(NamedTuple):
 
     pid: int
     start: float  # clock ticks since boot; off Linux, Unix seconds
-    exe: str  # a process that runs another program is not what it was, though its PID and start are
+    exe: str | None  # None where it may not be read; one that runs another program is another one
 
 
 class Tree:
@@ -79,10 +79,7 @@ class Tree:
             start, age_s = _start_and_age_s(process)
             if age_s < self._settled_s and process.pid != self.pid:
                 return None
-            return Found(process.pid, start, process.exe().removesuffix(" (deleted)"))
-        except psutil.AccessDenied:
-            # It is tried, for then the reason can be told.
-            return Found(process.pid, start, "")
+            return Found(process.pid, start, _executable(process))
         except psutil.Error:
             return None
 
@@ -90,8 +87,8 @@ class Tree:
         known = self._python.get(found)
         if known is not None:
             return known
-        if not found.exe or is_python(found.pid, found.exe):
-            return True
+        if found.exe is None or is_python(found.pid, found.exe):
+            return True  # what may not be read is tried, for then the reason can be told
         name = os.path.basename(found.exe)
         if name in self._left_out or len(self._left_out) < _MAX_NAMES:
             first, number = self._left_out.get(name, (found.pid, 0))
@@ -99,6 +96,14 @@ class Tree:
         else:
             self._unnamed += 1
         return False
+
+
+def _executable(process: psutil.Process) -> str | None:
+    """The file that it runs; a file that was replaced meanwhile keeps its name."""
+    try:
+        return process.exe().removesuffix(" (deleted)")
+    except psutil.AccessDenied:
+        return None
 
 
 def _start_and_age_s(process: psutil.Process) -> tuple[float, float]:

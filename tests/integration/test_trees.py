@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,7 @@ import pytest
 
 from leakscope.sources.tree import SETTLED_S
 from tests.documents import Document, checked, checked_lines, group_at, of_type
-from tests.running import Target, Watching, leakscope_cli, running, watching
+from tests.running import PROGRAMS, Target, Watching, leakscope_cli, running, watching
 
 pytestmark = pytest.mark.attach
 
@@ -252,14 +253,28 @@ def test_without_children_one_process_is_looked_at():
 
 
 def test_a_tree_whose_root_is_not_python():
-    with running("family.py") as family:
-        program = f"while kill -0 {family.pid}; do sleep 0.1; done"
-        with subprocess.Popen(["sh", "-c", program], stderr=subprocess.DEVNULL) as shell:
-            refused = leakscope_cli("dump", shell.pid, "--children")
-            # The loop ends with the process that it asks for.
-            family.end()
+    # The last command keeps the shell from running the one before in its own place.
+    script = f"{sys.executable} {PROGRAMS / 'family.py'}; true"
+    with subprocess.Popen(
+        ["sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as shell:
+        assert shell.stdin is not None
+        assert shell.stdout is not None
+        assert shell.stdout.readline() == "ready\n"
+        dump = checked(leakscope_cli("dump", shell.pid, "--children", "--json").stdout)
+        shell.stdin.close()
+    (target,) = dump["targets"]
+    assert target["command"][-1].endswith("family.py")
+    assert [f"({shell.pid}), not Python" in line for line in dump["not_seen"]] == [True]
+
+
+def test_a_tree_without_python():
+    with subprocess.Popen(["sleep", "60"]) as sleep:
+        refused = leakscope_cli("dump", sleep.pid, "--children")
+        sleep.kill()
     assert refused.returncode == 5
     assert "there is no Python process to look at" in refused.stderr
+    assert f"sleep ({sleep.pid}), not Python" in refused.stderr
 
 
 def test_no_such_tree():
