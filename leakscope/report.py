@@ -84,7 +84,7 @@ class Member:
     threads: int | None  # in its last sample
     os_threads: int | None
     verdict: Overall
-    ended_s: float | None = None  # when it was found to have ended; None while it lives
+    ended_s: float | None = None  # when it had ended; None if it was watched to the last
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,6 @@ class Report:
                 self.threads if alone else None,
                 self.os_threads if alone else None,
                 self.verdict,
-                self.now_s if self.ended_by is EndedBy.TARGET_EXITED else None,
             )
             for target in self.targets
         )

@@ -159,8 +159,9 @@ class Rounds:
             if not member.over and member.in_flight is None:
                 member.in_flight = pool.submit(self._look_at, member)
         looking = [m.in_flight for m in self._members.values() if m.in_flight]
-        only_one = self._schedule.count == 1
-        wait(looking, None if only_one else max(pace.due_s() - self.clock.elapsed_s(), 0.0))
+        # All that is there at first is to be in the first round, however long that takes.
+        patience_s = None if self._first_round else max(pace.due_s() - self.clock.elapsed_s(), 0.0)
+        wait(looking, patience_s)
 
     def _look_at(self, member: _Member) -> Sample:
         if member.source is None:
