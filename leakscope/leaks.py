@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -72,6 +73,11 @@ class Leak:
     def entry(self) -> Frame | None:
         """The function that its threads were started in."""
         return entry(self.frames)
+
+    @property
+    def by_process(self) -> dict[int, int]:
+        """How many of its threads are in which process, by PID, most first."""
+        return dict(Counter(key.pid for key in self.leaked).most_common())
 
 
 # Two groups are of one thing when at least this share of the moments at which either grew is

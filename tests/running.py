@@ -165,6 +165,11 @@ class Watching:
         end = "".join(line[:300] + "\n" for line in self.lines[-5:]) + self.stderr()
         raise AssertionError(f"it ended without {number} more of {type_!r}:\n{end}")
 
+    def until_end(self) -> list[str]:
+        """Read to the end; all lines that there were."""
+        self.status()
+        return self.lines
+
     def status(self) -> int:
         """Read to the end, and return the exit status."""
         for _ in self._rest():

@@ -20,6 +20,7 @@ from leakscope.commands.options import (
     view_options,
     writing_options,
 )
+from leakscope.errors import UsageProblem
 from leakscope.redaction import Redaction
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def command(
     group_by: str,
     blocking: bool,
     redact: Redaction,
+    children: bool,
     color: str,
     quiet: bool,
     verbose: bool,
@@ -65,6 +67,8 @@ def command(
     """
     set_up_log(verbose=verbose)
     if group_of_locals:
+        if children:
+            raise UsageProblem("local variables are shown of one process: name its PID")
         found = _locals_of(pid, group_of_locals, format_, blocking=blocking, redaction=redact)
         _show_locals(found, output, redact, quiet=quiet)
         return
@@ -73,13 +77,15 @@ def command(
 
     pid = pid_or_only(pid, redact, say_pause=blocking and not quiet)
     pyspy = PySpy(pid, blocking=blocking)
-    pyspy.start()  # it takes longer than to import all that is needed for its answer
+    if not children:
+        pyspy.start()  # it takes longer than to import all that is needed for its answer
     gc.disable()  # one look leaves no garbage, and a collector would search all of it again
     try:
-        from leakscope.commands.looking import look_once
+        from leakscope.commands.looking import Asked, look_once
         from leakscope.commands.printing import write_report
 
-        report = look_once(pyspy, view_of(group_by, ignore), redact)
+        asked = Asked(pid, children, blocking, redaction=redact)
+        report = look_once(asked, view_of(group_by, ignore), pyspy)
     finally:
         pyspy.close()
     write_report(report, output, format_, color)
@@ -93,7 +99,6 @@ def _locals_of(
     pid: int | None, group: str, format_: str, *, blocking: bool, redaction: Redaction
 ) -> tuple[ThreadVariables, ...]:
     from leakscope.commands.targets import pid_or_only
-    from leakscope.errors import UsageProblem
     from leakscope.sources.pyspy import PySpy
 
     if format_ != "text":

@@ -155,6 +155,11 @@ looking_options = _all(
         is_flag=True,
         help="Stop the target during each dump, about 0.2 ms a thread; never done by default.",
     ),
+    option(
+        "--children",
+        is_flag=True,
+        help="Look at every Python process that descends from PID, too; each is judged by itself.",
+    ),
 )
 
 # Which verdicts make the exit status 1.

@@ -26,6 +26,7 @@ from leakscope.redaction import Redaction, redacted
 if TYPE_CHECKING:
     from leakscope.engine import View
     from leakscope.report import Report
+    from leakscope.rounds import Event
 
 
 @click.command("replay", short_help="Judge a recording as if it happened now.")
@@ -78,25 +79,28 @@ def replay(
 
     Raises UsageProblem when it cannot be read.
     """
-    from leakscope.engine import Engine
-    from leakscope.model import Target
+    from leakscope.members import Members
     from leakscope.report import EndedBy, Kind
     from leakscope.sources.recording import Recording
 
     recording = Recording(file)
-    engine = Engine(view)
-    for look in recording.looks(until_s):
-        engine.observe(look)
-    head = recording.head
-    seen = head.target if head else Target(0)
+    members = Members(view)
+    for event in recording.events(until_s):
+        # It may have been recorded with all in it.
+        members.observe(_masked(event, redaction))
+    head = recording.head or recording.head_of_several
     # A recording of which a part was judged, or that was cut off, did not end as the watch did.
     known = {reason.value: reason for reason in EndedBy}
     ended_by = known.get(recording.ended_by or "", EndedBy.RECORDING)
-    report = engine.report(
-        Kind.SUMMARY,
-        # It may have been recorded with all in it.
-        (replace(seen, command=redacted(seen.command, redaction)),),
-        ended_by,
-        head.interval_s if head else None,
-    )
+    members.judge_anew()
+    report = members.report(Kind.SUMMARY, ended_by, head.interval_s if head else None)
     return report, recording.cut_off
+
+
+def _masked(event: Event, redaction: Redaction) -> Event:
+    from leakscope.rounds import Joined
+
+    if not isinstance(event, Joined):
+        return event
+    command = redacted(event.target.command, redaction)
+    return event._replace(target=replace(event.target, command=command))

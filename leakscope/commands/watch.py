@@ -80,6 +80,7 @@ def command(
     group_by: str,
     blocking: bool,
     redact: Redaction,
+    children: bool,
     color: str,
     quiet: bool,
     verbose: bool,
@@ -97,9 +98,8 @@ def command(
     """
     set_up_log(verbose=verbose)
     from leakscope.commands.following import followed
-    from leakscope.commands.looking import watch
+    from leakscope.commands.looking import Asked, watch
     from leakscope.commands.targets import pid_or_only
-    from leakscope.sources.budget import Budget
     from leakscope.sources.live import Schedule
     from leakscope.sources.recording import Recorder
 
@@ -107,12 +107,9 @@ def command(
     recorder = Recorder(record) if record else None
     watching = partial(
         watch,
-        pid,
+        Asked(pid, children, blocking, None if every_dump or blocking else max_cpu / 100, redact),
         view_of(group_by, ignore),
         Schedule(interval, duration, count),
-        blocking=blocking,
-        budget=None if every_dump or blocking else Budget(max_cpu / 100),
-        redaction=redact,
         recorder=recorder,
         exit_on_leak=exit_on_leak,
     )

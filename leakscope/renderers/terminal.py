@@ -29,6 +29,7 @@ from leakscope.renderers.text import (
     place,
     plural,
     process_line,
+    processes_line,
     verdict_words,
 )
 from leakscope.report import Group, Overall, Report
@@ -162,6 +163,8 @@ class _View:
             more = len(report.targets) - 1
             also = f" (and {more} more)" if more else ""
             yield self._line(process_line(target, report) + also)
+        if report.several:
+            yield self._line(processes_line(report))
         word = report.verdict.value
         line = self._line(word.upper() if report.verdict is Overall.LEAKING else word)
         line.stylize(THEME[report.verdict])

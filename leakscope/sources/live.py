@@ -60,12 +60,13 @@ class LiveSource:
         pyspy: PySpy | None = None,
         blocking: bool = False,
         budget: Budget | None = None,
+        clock: Clock | None = None,
     ) -> None:
         """`budget` is what dumps may take; without one, each sample is a dump."""
         self.pid = pid
         self.schedule = schedule
         self.ended_by = EndedBy.ONE_SAMPLE
-        self.clock = Clock()
+        self.clock = clock or Clock()
         self._stop = stop
         self._first_s = 0.0
         self._pyspy = pyspy or PySpy(pid, blocking=blocking)

@@ -30,6 +30,12 @@ def python_processes(redaction: Redaction = Redaction.SECRETS) -> list[ProcessFa
     return sorted(found, key=lambda facts: (-(facts.threads or 0), facts.pid))
 
 
+def is_python(pid: int, executable: str) -> bool:
+    """Whether a process that runs this file is Python, whatever the file is called."""
+    named = _PYTHON.match(os.path.basename(executable))
+    return named is not None or python_version(pid) is not None
+
+
 def _facts(process: psutil.Process, redaction: Redaction) -> ProcessFacts | None:
     if process.status() == psutil.STATUS_ZOMBIE:
         return None
@@ -37,12 +43,11 @@ def _facts(process: psutil.Process, redaction: Redaction) -> ProcessFacts | None
         return None
     # Without rights the executable cannot be read, and then its stacks can't either.
     executable = process.exe()
-    version = python_version(process.pid)
-    if version is None and not _PYTHON.match(os.path.basename(executable)):
+    if not is_python(process.pid, executable):
         return None
     return ProcessFacts(
         process.pid,
-        version,
+        python_version(process.pid),
         process.num_threads(),
         max(time.time() - process.create_time(), 0.0),
         redacted(command_of(process.pid), redaction),

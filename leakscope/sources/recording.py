@@ -22,11 +22,15 @@ from leakscope.model import (
     Target,
     ThreadKey,
     ThreadSample,
+    Tick,
 )
+from leakscope.rounds import Ended, Event, Joined, LeftOut, Of
 from leakscope.sources.lines import BROKEN_GZIP, Lines, TooLong
 from leakscope.tape import MARK, BadRecording, Decoder, Encoder, End, Head
+from leakscope.tapes import MARK as MARK_OF_SEVERAL
+from leakscope.tapes import DecoderOfSeveral, EncoderOfSeveral, HeadOfSeveral
 
-Look = Changes | Missed | Snapshot | Resources
+Look = Changes | Missed | Snapshot | Tick | Resources
 
 
 # zlib's number for the form of gzip, whose head it then writes too, with the largest window.
@@ -34,22 +38,30 @@ _GZIP = 31
 
 
 class Recorder:
-    """Writes a recording, a line a look, each in the file before the next look."""
+    """Writes a recording, a line a look, each in the file before the next look.
+
+    It is one of several processes if its head says so.
+    """
 
     def __init__(self, path: str) -> None:
         """Raises UsageProblem when nothing can be written there; nothing is until `begin`."""
         self.path = path
         self._destination = Destination(path)
         self._encoder = Encoder()
+        self._several: EncoderOfSeveral | None = None
         self._packer = zlib.compressobj(wbits=_GZIP) if path.endswith(".gz") else None
         self._file: Growing | None = None
         self.lost: str | None = None  # why it holds no more from some moment on
 
-    def begin(self, head: Head) -> None:
+    def begin(self, head: Head | HeadOfSeveral) -> None:
         """Make the file. Raises UsageProblem when not even its first line can be written."""
-        first = self._packed(self._encoder.head(head))
+        if isinstance(head, HeadOfSeveral):
+            self._several = EncoderOfSeveral()
+            line = self._several.head(head)
+        else:
+            line = self._encoder.head(head)
         try:
-            self._file = Growing(self._destination, first)
+            self._file = Growing(self._destination, self._packed(line))
         except BrokenPipeError as error:
             raise self._destination.problem(error) from None
 
@@ -57,6 +69,14 @@ class Recorder:
         """Add a look. On a full disk the recording ends with the look before, see `lost`."""
         if self._file is not None:
             self._add(self._packed(self._encoder.look(look)))
+
+    def record_event(self, event: Event) -> None:
+        """Add what came in, samples as changes; of one process only its looks. As `record`."""
+        if self._several is not None:
+            if self._file is not None:
+                self._add(self._packed(self._several.event(event)))
+        elif isinstance(event, Of) and not isinstance(event.look, Snapshot | Tick):
+            self.record(event.look)
 
     def close(self, ended_by: str) -> None:
         """Write the end, and close."""
@@ -99,15 +119,34 @@ class Recording:
         self.path = path
         self._given = lines
         self.head: Head | None = None
+        self.head_of_several: HeadOfSeveral | None = None
         self.ended_by: str | None = None
         self.cut_off: str | None = None  # what was wrong with the rest, where there is a loss
 
     def looks(self, until_s: float | None = None) -> Iterator[Look]:
-        """All looks, or those of the first seconds.
+        """All looks, or those of the first seconds; those of several processes mixed.
 
         Raises UsageProblem, with file and line number, when there is nothing sound to read. A file
         that ends in the middle is read up to there, and `cut_off` says so.
         """
+        for event in self.events(until_s):
+            if isinstance(event, Of):
+                yield event.look
+
+    def events(self, until_s: float | None = None) -> Iterator[Event]:
+        """What came in, as it came; one process alone joins before its first look. As `looks`."""
+        has_joined = False
+        for found in self._found(until_s):
+            if isinstance(found, Joined | Of | Ended | LeftOut):
+                yield found
+                continue
+            if not has_joined:
+                head = self.head
+                yield Joined(0, head.target if head else Target(0), from_start=True)
+            has_joined = True
+            yield Of(0, found)
+
+    def _found(self, until_s: float | None) -> Iterator[Look | Event]:
         decoder = _OfLines(self)
         first_s: float | None = None
         for number, line in self._lines():
@@ -121,12 +160,13 @@ class Recording:
                     ) from None
                 self.cut_off = f"line {number}: {error}"
                 return
-            if look is None:
-                continue
-            first_s = look.elapsed_s if first_s is None else first_s
-            if until_s is not None and look.elapsed_s - first_s > until_s:
-                return
-            yield look
+            at_s = None if look is None else _elapsed_s(look)
+            if at_s is not None:
+                first_s = at_s if first_s is None else first_s
+                if until_s is not None and at_s - first_s > until_s:
+                    return
+            if look is not None:
+                yield look
         if first_s is None:
             lost = f", {self.cut_off}" if self.cut_off else ""
             raise UsageProblem(f"{self.path}{lost}" if lost else f"{self.path} holds no samples")
@@ -160,12 +200,20 @@ class Recording:
             yield Lines(file)
 
 
+def _elapsed_s(found: Look | Event) -> float | None:
+    """When a look was; None for what is none."""
+    if isinstance(found, Of):
+        return found.look.elapsed_s
+    return None if isinstance(found, Joined | Ended | LeftOut) else found.elapsed_s
+
+
 class _OfLines:
     """Reads lines of either form; the first line tells which."""
 
     def __init__(self, recording: Recording) -> None:
         self._recording = recording
         self._own = Decoder()
+        self._several: DecoderOfSeveral | None = None
         self._raw: _RawSamples | None = None
         self._started = False
 
@@ -174,17 +222,22 @@ class _OfLines:
         """Whether the lines are of a recording of leakscope's own."""
         return self._started and self._raw is None
 
-    def look(self, line: str) -> Look | None:
-        """The look that a line holds; None for lines that hold none."""
+    def look(self, line: str) -> Look | Event | None:
+        """The look, or the event, that a line holds; None for lines that hold none."""
         if not self._started:
             self._started = True
-            if MARK not in line[:100]:
+            if MARK_OF_SEVERAL in line[:100]:
+                self._several = DecoderOfSeveral()
+            elif MARK not in line[:100]:
                 self._raw = _RawSamples(self._recording)
         if self._raw:
             return self._raw.look(line)
-        said = self._own.line(line)
+        said = self._several.line(line) if self._several else self._own.line(line)
         if isinstance(said, Head):
             self._recording.head = said
+            return None
+        if isinstance(said, HeadOfSeveral):
+            self._recording.head_of_several = said
             return None
         if isinstance(said, End):
             self._recording.ended_by = said.ended_by

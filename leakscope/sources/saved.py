@@ -28,6 +28,7 @@ from leakscope.dumps import BadDump, threads_of
 from leakscope.errors import UsageProblem
 from leakscope.model import Changes, Frame, Frames, Snapshot, ThreadKey
 from leakscope.printable import clipped
+from leakscope.rounds import Ended, Of
 from leakscope.sources.lines import BROKEN_GZIP, MAX_LINE, Lines, TooLong
 from leakscope.sources.recording import Recording
 from leakscope.stacks import Level
@@ -96,11 +97,16 @@ def _is_recording(first: bytes) -> bool:
 
 def _of_recording(recording: Recording) -> Look:
     """Its last sample. Which stack each thread is in is all that is asked of it: no engine."""
-    living: dict[ThreadKey, Frames] = {}
+    every: dict[int, dict[ThreadKey, Frames]] = {}
     samples = 0
-    for look in recording.looks():
+    for event in recording.events():
+        if isinstance(event, Ended):
+            every.pop(event.number, None)
+        if not isinstance(event, Of):
+            continue
+        look, living = event.look, every.setdefault(event.number, {})
         if isinstance(look, Snapshot):
-            living = {thread.key: thread.frames for thread in look.threads}
+            every[event.number] = {thread.key: thread.frames for thread in look.threads}
         elif isinstance(look, Changes):
             for key in look.ended:
                 living.pop(key, None)
@@ -110,7 +116,8 @@ def _of_recording(recording: Recording) -> Look:
         raise _BadFile("no sample in it has succeeded")
     name, lost = recording.path, recording.cut_off
     notes = (f"{name} was read up to where it is cut off ({lost})",) if lost else ()
-    return Look(name, _stacks(Counter(living.values())), notes=notes)
+    stacks = Counter(frames for living in every.values() for frames in living.values())
+    return Look(name, _stacks(stacks), notes=notes)
 
 
 def _stacks(counts: Counter[Frames]) -> tuple[Stack, ...]:

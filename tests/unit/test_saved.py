@@ -105,7 +105,7 @@ def reported(stacks: list[Frames]) -> str:
 
 
 def watched(stacks: list[Frames]) -> str:
-    start = encode(start_document(Target(1), at=0.0, interval_s=1.0))
+    start = encode(start_document([Target(1)], at=0.0, interval_s=1.0))
     return f"{start}\n{reported([GETTING])}\n{reported(stacks)}\n"
 
 

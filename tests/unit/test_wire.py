@@ -239,6 +239,8 @@ def test_report_has_the_shape_of_the_issue():
             "python": "3.11.7",
             "threads": 214,
             "os_threads": 220,
+            "verdict": "leaking",
+            "ended_at": None,
         }
     ]
     assert (read["began_at"], read["ended_at"]) == (
@@ -292,6 +294,8 @@ def test_unknown_is_null():
             "python": None,
             "threads": None,
             "os_threads": None,
+            "verdict": "clean",
+            "ended_at": None,
         }
     ]
     assert read["interval_s"] is None
@@ -482,16 +486,17 @@ def test_any_report_keeps_to_the_schema(made):
 
 def lines() -> list[dict[str, Any]]:
     return [
-        start_document(Target(1), at=NOON, interval_s=0.5),
+        start_document([Target(1)], at=NOON, interval_s=0.5),
         sample_document(
             taken_at=NOON,
             elapsed_s=0.0,
             threads=3,
             os_threads=None,
+            by_process={4711: 2, 4712: 1},
             groups={"3f9c1a2b77e0": 3, "000000000000": 0},
             tries=1,
         ),
-        missed_document(Missed(NOON, 1.00049, "py-spy: it said nothing", 5)),
+        missed_document(Missed(NOON, 1.00049, "py-spy: it said nothing", 5), 4711),
         change_document(
             at=NOON,
             elapsed_s=31.5,
@@ -515,7 +520,7 @@ def test_lines_of_a_watch_keep_to_the_schema():
 
 
 def test_start_line_says_what_is_watched():
-    read = decoded(start_document(Target(7, NOON), at=NOON, interval_s=0.5, level=Level.LINE))
+    read = decoded(start_document([Target(7, NOON)], at=NOON, interval_s=0.5, level=Level.LINE))
     assert read["began_at"] == "2026-03-01T12:00:00.250Z"
     assert read["targets"][0]["pid"] == 7
     assert read["targets"][0]["threads"] is None
@@ -526,9 +531,14 @@ def test_sample_line_leaves_out_empty_groups():
     assert decoded(lines()[1])["groups"] == {"3f9c1a2b77e0": 3}
 
 
+def test_sample_line_counts_the_threads_of_each_process():
+    assert decoded(lines()[1])["by_process"] == {"4711": 2, "4712": 1}
+
+
 def test_missed_line_says_why():
     read = decoded(lines()[2])
     assert (read["elapsed_s"], read["reason"]) == (1.0, "py-spy: it said nothing")
+    assert read["pid"] == 4711
 
 
 @pytest.mark.parametrize("was", [None, *Trend])
