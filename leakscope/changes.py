@@ -110,12 +110,10 @@ class Differ:
             if thread.state is not RunState.RAN:
                 self._last[key] = thread = replace(thread, state=RunState.RAN)
                 changed.append(thread)
-        ended: tuple[ThreadKey, ...] = ()
-        if len(self._last) != len(tick.counts):
-            ended = tuple(key for key in self._last if key not in tick.counts)
+        self._counts.update(tick.counts)
+        ended = tuple(key for key in tick.ended if key in self._last)
         for key in ended:
-            del self._last[key]
-        self._counts = dict(tick.counts)
+            del self._last[key], self._counts[key]
         return Changes(
             tick.taken_at,
             tick.elapsed_s,

@@ -34,7 +34,7 @@ from leakscope.verdicts import judge
 CLEAN_AFTER_S = 10.0
 CLEAN_AFTER_SAMPLES = 8
 MAX_TOTALS = 600
-# Between two dumps, judging again this often finds growth that only the kernel tells of within the
+# While dumps fail, judging again this often finds growth that only the kernel tells of within the
 # time in which a dump would have.
 JUDGE_EACH_S = 5.0
 # Samples that are further apart than this many intervals, in the mean, are worth a word.
@@ -120,7 +120,8 @@ class Engine:
         elif changes.unread:
             self.unread_since_s = self.unread_since_s if self.unread else changes.elapsed_s
             self.unread = changes.unread
-        if changes.stacks_read or self.now_s - self._judged_s >= JUDGE_EACH_S:
+        is_blind = self.unread and self.now_s - self._judged_s >= JUDGE_EACH_S
+        if changes.stacks_read or is_blind:
             self._findings = None
         self.totals.append(Point(changes.elapsed_s, len(self.history.tracks)))
         if len(self.totals) > MAX_TOTALS:
@@ -134,8 +135,8 @@ class Engine:
     def findings(self) -> Findings:
         """Groups, leaks and the overall verdict, as of the latest look that told something new.
 
-        While no stacks are read, only threads that end and those that no stack is known of can make
-        a difference; these are looked at now and then.
+        Between two dumps nothing new is known of any stack. While they cannot be read at all, the
+        threads that no stack is known of make the difference; these are looked at now and then.
         """
         if self._findings is None:
             self._judged_s = self.now_s

@@ -7,7 +7,7 @@ before the watch is negative.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -115,7 +115,8 @@ class Tick:
 
     taken_at: float
     elapsed_s: float
-    counts: Mapping[ThreadKey, Counts]
+    counts: Mapping[ThreadKey, Counts]  # of those that are new or ran since the sample before
+    ended: Sequence[ThreadKey]  # since the sample before
     births_s: Mapping[ThreadKey, float]  # when each began; of all threads in `counts` at least
     os_threads: int
     native: int | None = None

@@ -32,15 +32,22 @@ class News:
     ended: int  # threads that ended since the last dump
 
 
+# The first dump is owed to the user at once, and fails now and then; after so many failures in a
+# row it is no accident, and to go on at each tick would cost more than any other watch.
+FIRST_TRIES = 5
+
+
 class Pace:
     """Decides at each tick whether to dump, from what dumps cost and what there is to learn."""
 
     def __init__(self, max_share: float | None) -> None:
         """`max_share` is the part of one core that all may take; None dumps at every tick."""
         self._max_share = max_share
-        self._began_s: float | None = None  # the end of the first dump; it is owed to the user
+        self._began_s: float | None = None  # the end of the first dump
         self._last_s = 0.0
-        self._dump_cpu_s = 0.0  # what a dump takes, by the latest ones
+        self._dump_cpu_s: float | None = None  # what a dump takes, by the latest ones
+        self._first_failures = 0
+        self._hopeless = False
 
     @property
     def every_tick(self) -> bool:
@@ -53,25 +60,39 @@ class Pace:
             return True
         since_s = now_s - self._last_s
         allowed_s = self._max_share * (now_s - self._began_s + CREDIT_S)
-        if spent_s + self._dump_cpu_s > allowed_s:
+        dump_cpu_s = self._dump_cpu_s or 0.0
+        # Where looking at the counters alone takes what is allowed (from 4000 threads on or so), a
+        # watch that reads no stack again would be worth nothing: the check is made all the same.
+        if since_s < CHECK_EACH_S and (self._hopeless or spent_s + dump_cpu_s > allowed_s):
             return False
         if news.unread >= MANY_UNREAD and since_s >= HURRIED_EACH_S:
             return True
         if news.unread or news.moved or news.ended:
-            return since_s >= self._dump_cpu_s / UNHURRIED_SHARE
+            return since_s >= dump_cpu_s / UNHURRIED_SHARE
         return since_s >= CHECK_EACH_S
 
     def dumped(self, now_s: float, cpu_s: float) -> None:
-        """A dump is over, and took this much CPU time."""
+        """A dump has succeeded, and took this much CPU time."""
+        self._note(now_s, cpu_s)
+        self._hopeless = False
         if self._began_s is None:
             self._began_s = now_s
-            self._dump_cpu_s = cpu_s
+
+    def failed(self, now_s: float, cpu_s: float, *, lasting: bool) -> None:
+        """A dump has failed; `lasting` says that the next one will too, for all that is known."""
+        self._note(now_s, cpu_s)
+        self._hopeless = lasting
+        self._first_failures += 1
+        if self._began_s is None and (lasting or self._first_failures >= FIRST_TRIES):
+            self._began_s = now_s
+
+    def _note(self, now_s: float, cpu_s: float) -> None:
         self._last_s = now_s
         # Half old, half new: follows a growing target within a few dumps, and one slow dump on a
         # busy machine does not blind the watch.
-        self._dump_cpu_s = (self._dump_cpu_s + cpu_s) / 2
+        self._dump_cpu_s = cpu_s if self._dump_cpu_s is None else (self._dump_cpu_s + cpu_s) / 2
 
     @property
     def has_begun(self) -> bool:
-        """Whether there was a first dump."""
+        """Whether what is spent counts by now: there was a first dump, or none is to be had."""
         return self._began_s is not None

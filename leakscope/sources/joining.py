@@ -29,9 +29,6 @@ from leakscope.sources.stopping import Clock
 NEWBORN_S = 0.5
 
 
-_NEVER = Counters(-1, None, None)
-
-
 class _Counted(NamedTuple):
     """The latest counters of a thread, in the words of the samples."""
 
@@ -54,14 +51,17 @@ class Join:
         self._identities = Identities()
         self._ticks_per_s = kernel.ticks_per_s()
         self._boot_s = kernel.boot_elapsed_s(clock.elapsed_s())
-        self._now: Mapping[int, Counters] = {}  # the latest counters, by TID
-        self._earlier: Mapping[int, Counters] = {}  # those before
+        self._counted: dict[int, _Counted] = {}  # the latest counters, by TID
         self._before: Mapping[int, Counters] = {}  # those as the dump under way began
         self._began_s = 0.0  # when that was
         self._facts: dict[int, KernelThread] = {}
         self._facts_at: Mapping[int, Counters] = {}  # the counters when these were read
-        self._read_at: dict[int, Counters] = {}  # the counters when each stack was read
-        self._counted: dict[int, _Counted] = {}
+        self._unread: set[int] = set()  # TIDs of those whose stack was never read
+        self._settled: set[int] = set()  # of these, those that did not run since the tick before
+        self._moved: set[int] = set()  # TIDs of those that ran since their stack was read
+        self._changed: set[int] = set()  # TIDs of those new or run since the sample before
+        self._gone: list[ThreadKey] = []  # those that ended since the sample before
+        self._has_stacks = False
         self._births_s: dict[ThreadKey, float] = {}
         self._native: set[ThreadKey] = set()  # those that are not Python's
         self._python: set[ThreadKey] = set()  # those of the latest dump with the main thread in it
@@ -78,10 +78,10 @@ class Join:
 
     def knows_counters(self) -> bool:
         """Whether the kernel keeps the counters that tell who has run."""
-        if not self._now and kernel.ON_LINUX:
+        if not self._counted and kernel.ON_LINUX:
             self.count()
-        counters = next(iter(self._now.values()), None)
-        return counters is not None and counters.runs is not None
+        known = next(iter(self._counted.values()), None)
+        return known is not None and known.counters.runs is not None
 
     def count(self) -> None:
         """Read the counters. Raises NoSuchProcess when the process has gone."""
@@ -90,27 +90,24 @@ class Join:
             if kernel.ON_LINUX:
                 raise NoSuchProcess(f"process {self._pid} has ended")
             return
-        self._earlier, self._now = self._now, now
-        self._ended += sum(
-            tid not in now or now[tid].start_ticks != counters.start_ticks
-            for tid, counters in self._earlier.items()
-        )
-        counted, self._counted = self._counted, {}
-        for tid, counters in now.items():
-            known = counted.get(tid)
-            if known is None or known.counters is not counters:
-                known = self._count_anew(tid, counters, known)
-            self._counted[tid] = known
-        if len(self._births_s) > 2 * len(now) + 64:
-            self._forget()
+        for tid in self._tasks.gone:
+            self._forget(tid)
+        for tid in self._tasks.changed:
+            counters = now[tid]
+            known = self._counted.get(tid)
+            self._counted[tid] = self._count_anew(tid, counters, known)
+            self._changed.add(tid)
+        self._settled = self._unread.difference(self._tasks.changed)
 
     def _count_anew(self, tid: int, counters: Counters, known: _Counted | None) -> _Counted:
-        if known is not None and known.counters.start_ticks == counters.start_ticks:
-            key = known.key
-        else:
+        if known is None:
             key = ThreadKey(self._pid, tid, counters.start_ticks)
             self._births_s[key] = counters.start_ticks / self._ticks_per_s - self._boot_s
-            self._read_at.pop(tid, None)
+            self._unread.add(tid)
+        else:
+            key = known.key
+            if tid not in self._unread:
+                self._moved.add(tid)
         runs, cpu_ticks = counters.runs, None
         if counters.cpu_ns is not None:
             cpu_ticks = counters.cpu_ns * self._ticks_per_s // 1_000_000_000
@@ -118,36 +115,48 @@ class Join:
             runs -= self._shifted.get(key, 0)
         return _Counted(counters, key, Counts(runs, cpu_ticks))
 
-    def _forget(self) -> None:
-        living = {known.key for known in self._counted.values()}
-        self._births_s = {key: at for key, at in self._births_s.items() if key in living}
-        self._native &= living
-        self._shifted = {key: runs for key, runs in self._shifted.items() if key in living}
-        self._read_at = {tid: at for tid, at in self._read_at.items() if tid in self._counted}
+    def _forget(self, tid: int) -> None:
+        key = self._counted.pop(tid).key
+        if key not in self._native:
+            self._gone.append(key)
+            self._ended += 1
+        for of_tids in (self._changed, self._unread, self._moved):
+            of_tids.discard(tid)
+        self._native.discard(key)
+        self._shifted.pop(key, None)
+        self._facts.pop(tid, None)
+        del self._births_s[key]
 
     def news(self) -> News:
-        """What has happened since the stacks were read."""
-        unread = moved = 0
-        for tid, counters in self._now.items():
-            read_at = self._read_at.get(tid)
-            if read_at is counters or read_at == counters:
-                continue
-            if read_at is not None or self._earlier.get(tid) is not counters:
-                moved += 1
-            elif self._counted[tid].key not in self._native:
-                unread += 1
-        return News(unread, moved, self._ended)
+        """What has happened since the stacks were read; who is new, and still runs, has moved."""
+        natives = {key.tid for key in self._native}
+        settled = len(self._settled - natives)
+        unsettled = len(self._unread - natives) - settled
+        return News(settled, len(self._moved) + unsettled, self._ended)
 
     def tick(self, unread: str | None = None, tries: int = 0) -> Tick:
         """What the kernel alone says now; `unread` is why there are no stacks, if by a fault."""
-        counts = {known.key: known.counts for known in self._counted.values()}
-        if self._native:
-            counts = {key: count for key, count in counts.items() if key not in self._native}
-        native = len(self._native) if self._read_at else None
-        elapsed_s = self._clock.elapsed_s()
+        changed, gone = self._taken()
+        counts = {known.key: known.counts for known in changed if known.key not in self._native}
         return Tick(
-            time.time(), elapsed_s, counts, self._births_s, len(self._now), native, unread, tries
+            time.time(),
+            self._clock.elapsed_s(),
+            counts,
+            gone,
+            self._births_s,
+            len(self._counted),
+            len(self._native) if self._has_stacks else None,
+            unread,
+            tries,
         )
+
+    def _taken(self) -> tuple[list[_Counted], tuple[ThreadKey, ...]]:
+        """Who is new or has run, and who has ended, since the sample before."""
+        changed = [self._counted[tid] for tid in self._changed]
+        gone = tuple(self._gone)
+        self._changed.clear()
+        self._gone.clear()
+        return changed, gone
 
     # --- with a dump ----------------------------------------------------------------------------
 
@@ -156,13 +165,12 @@ class Join:
         self._sockets.new_look()
         self.count()
         self._began_s = self._clock.elapsed_s()
-        self._before = self._now
+        self._before = {tid: known.counters for tid, known in self._counted.items()}
         self._learn(self._before)
 
     def _learn(self, counters: Mapping[int, Counters]) -> None:
         """Read what else the kernel knows of the threads that have run since that was read."""
         moved = [tid for tid, count in counters.items() if self._facts_at.get(tid) != count]
-        self._facts = {tid: fact for tid, fact in self._facts.items() if tid in counters}
         self._facts.update(self._tasks.details(moved))
         self._facts_at = counters
 
@@ -184,7 +192,9 @@ class Join:
             self._note_shift()
         tids = self._tids(dumped)
         native = self._note_native(dumped, tids)
-        self._read_at = {}
+        self._has_stacks = True
+        self._taken()
+        self._unread, self._moved = set(self._counted), set()
         threads = [
             self._thread(thread, tid) if tid is not None else _without_kernel(self._pid, thread)
             for thread in dumped
@@ -195,7 +205,7 @@ class Join:
         threads += self._others(set(tids.values()), with_unread=with_unread)
         self._ended = 0
         elapsed_s = self._clock.elapsed_s()
-        return Snapshot(time.time(), elapsed_s, tuple(threads), len(self._now), native, tries)
+        return Snapshot(time.time(), elapsed_s, tuple(threads), len(self._counted), native, tries)
 
     def _dump(self) -> tuple[DumpedThread, ...]:
         spent_s = self._pyspy.cpu_s
@@ -210,7 +220,7 @@ class Join:
         given = {t.handle: t.os_thread_id for t in dumped if t.os_thread_id is not None}
         if not given and dumped:
             return self._matched(dumped)
-        if any(tid not in self._now and tid not in self._before for tid in given.values()):
+        if any(tid not in self._counted and tid not in self._before for tid in given.values()):
             outer = kernel.inner_tids(self._pid)
             if any(inner != tid for inner, tid in outer.items()):
                 return {handle: outer[tid] for handle, tid in given.items() if tid in outer}
@@ -225,9 +235,10 @@ class Join:
             tid: OsThread(counters.start_ticks, fact.stack_pointer if fact else None)
             for tid, counters in self._before.items()
             for fact in [self._facts.get(tid)]
-            if tid in self._now and self._now[tid].start_ticks == counters.start_ticks
+            if tid in self._counted
+            and self._counted[tid].counters.start_ticks == counters.start_ticks
         }
-        same = len(living) == len(self._before) == len(self._now)
+        same = len(living) == len(self._before) == len(self._counted)
         return self._identities.match(
             dumped, living, self._tasks.stacks(), main_tid=self._pid, held_still=same
         )
@@ -275,8 +286,9 @@ class Join:
         held_still = self._pyspy.blocking or (
             known.counters == before and (fact is None or fact.state != "R")
         )
-        # Of what ran meanwhile it is not known what it does now: that it moved is news.
-        self._read_at[tid] = known.counters if held_still else before or _NEVER
+        self._unread.discard(tid)
+        if not held_still:  # what it does now is not known: that it moved is news
+            self._moved.add(tid)
         return ThreadSample(
             known.key,
             dumped.name,

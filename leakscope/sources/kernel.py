@@ -12,7 +12,7 @@ import platform
 import re
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -108,35 +108,62 @@ class Tasks:
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
+        self.changed: list[int] = []  # TIDs of those that are new or have run, by the latest look
+        self.gone: list[int] = []  # of those that ended, and maybe others that have their ids now
         self._known: dict[str, _Task] = {}
+        self._counters: dict[int, Counters] = {}
         self._free = _descriptors_allowed() - self._SPARE_DESCRIPTORS
 
-    def counters(self) -> dict[int, Counters] | None:
-        """The scheduling counters of all threads by TID; None where they cannot be read."""
+    def counters(self) -> Mapping[int, Counters] | None:
+        """The scheduling counters of all threads by TID; None where they cannot be read.
+
+        The same mapping each time, brought up to date; `changed` and `gone` say where.
+        """
         if not ON_LINUX:
             return None
         try:
             names = os.listdir(f"/proc/{self.pid}/task")
         except OSError:
             return None
-        known, self._known = self._known, {}
-        found: dict[int, Counters] = {}
+        self.changed, self.gone = [], []
+        known, pread = self._known, os.pread
         for name in names:
-            task = known.pop(name, None)
+            task = known.get(name)
+            # This is done for each thread at each tick, so it is worth its few lines here.
+            if task is not None and task.handle is not None:
+                try:
+                    if pread(task.handle, 64, 0) == task.raw:
+                        continue
+                except OSError:
+                    pass  # it has ended, and its id has been handed out again
+            self._look_again(name, task)
+        for name in known.keys() - set(names):
+            self._forget(name)
+        return self._counters or None
+
+    def _look_again(self, name: str, task: _Task | None) -> None:
+        """Read a thread that has run, or is new."""
+        counters = task.counters() if task else None
+        if task is not None and counters is None:
+            self._forget(name)
+            task = None
+        if task is None:
+            task = self._opened(name)
             counters = task.counters() if task else None
             if task is None or counters is None:
-                # Not seen before, or one that ended and whose id has been handed out again.
                 self._close(task)
-                task = self._opened(name)
-                counters = task.counters() if task else None
-                if task is None or counters is None:
-                    self._close(task)
-                    continue
+                return
             self._known[name] = task
-            found[task.tid] = counters
-        for task in known.values():
-            self._close(task)
-        return found or None
+        if self._counters.get(task.tid) != counters:
+            assert counters is not None
+            self._counters[task.tid] = counters
+            self.changed.append(task.tid)
+
+    def _forget(self, name: str) -> None:
+        task = self._known.pop(name)
+        self._close(task)
+        del self._counters[task.tid]
+        self.gone.append(task.tid)
 
     def details(self, tids: Iterable[int]) -> dict[int, KernelThread]:
         """What else the kernel knows of some threads; without those that have ended."""
@@ -166,6 +193,7 @@ class Tasks:
         for task in self._known.values():
             self._close(task)
         self._known.clear()
+        self._counters.clear()
 
     def _opened(self, name: str) -> _Task | None:
         path = f"/proc/{self.pid}/task/{name}"
@@ -191,32 +219,26 @@ class Tasks:
 class _Task:
     """One thread, with its counters kept open."""
 
-    __slots__ = ("_last", "_raw", "handle", "path", "start_ticks", "tid")
+    __slots__ = ("handle", "path", "raw", "start_ticks", "tid")
 
     def __init__(self, tid: int, start_ticks: int, path: str, handle: int | None) -> None:
         self.tid = tid
         self.start_ticks = start_ticks
         self.path = path
         self.handle = handle
-        self._raw = b""
-        self._last: Counters | None = None
+        self.raw = b""  # what was read last
 
     def counters(self) -> Counters | None:
         """The counters now; None when the thread has ended."""
         try:
             handle = self.handle
-            raw = self._read_by_path() if handle is None else os.pread(handle, 64, 0)
+            self.raw = self._read_by_path() if handle is None else os.pread(handle, 64, 0)
         except OSError:
             return None
-        if raw != self._raw or self._last is None:
-            self._raw = raw
-            fields = raw.split()
-            self._last = (
-                Counters(self.start_ticks, int(fields[2]), int(fields[0]))
-                if len(fields) >= 3
-                else Counters(self.start_ticks, None, None)
-            )
-        return self._last
+        fields = self.raw.split()
+        if len(fields) < 3:
+            return Counters(self.start_ticks, None, None)
+        return Counters(self.start_ticks, int(fields[2]), int(fields[0]))
 
     def _read_by_path(self) -> bytes:
         # The id may have been handed out again since, and then this is another thread.

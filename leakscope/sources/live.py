@@ -234,28 +234,31 @@ class LiveSource:
             snapshot = self._join.snapshot(
                 tries, self._is_another_process, with_unread=not self._pace.every_tick
             )
-        except DumpFailed:
+        except DumpFailed as error:
             self._failed += 1
+            self._charge()
+            self._pace.failed(
+                self.clock.elapsed_s(), self._join.last_cpu_s, lasting=error.is_lasting
+            )
             raise
-        finally:
-            self._account()
+        self._charge()
+        self._pace.dumped(self.clock.elapsed_s(), self._join.last_cpu_s)
         self._has_stacks = True
+        if self._budget is not None:
+            self._budget.begin()
         return snapshot
 
-    def _account(self) -> None:
-        """Note what the dump took; what was spent until the first one was over is start-up."""
-        cpu_s = self._join.last_cpu_s
-        if self._budget is not None:
-            if not self._pace.has_begun:
-                self._budget.begin()
-            else:
-                self._budget.charge(cpu_s)
-        self._pace.dumped(self.clock.elapsed_s(), cpu_s)
+    def _charge(self) -> None:
+        """Note what a dump took; what was spent until the first one was over is start-up."""
+        if self._budget is not None and self._pace.has_begun:
+            self._budget.charge(self._join.last_cpu_s)
 
     def _is_enough(self, error: DumpFailed, tries: int, began_s: float) -> bool:
         _log.debug("try %d: %s", tries, error)
         used_s = self.clock.elapsed_s() - began_s
-        enough = tries >= MIN_TRIES and used_s >= self.schedule.interval_s / 2
+        enough = used_s >= self.schedule.interval_s / 2
+        if self._pace.every_tick:
+            enough = enough and tries >= MIN_TRIES
         return enough or isinstance(error, DumpHung) or error.is_lasting
 
     def _given_up(self, error: DumpFailed, tries: int, began_s: float) -> Sample:
