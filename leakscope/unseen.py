@@ -73,7 +73,8 @@ def unseen(tracks: Iterable[Track], native: int | None, native_grown: int = 0) -
             if _lacks_main_thread(tracks)
             else _NATIVE.format(n=native, grown=grown)
         )
-    if len(tracks) > 1 and all(track.sample.name is None for track in tracks):
+    read = [track.sample for track in tracks if track.sample.frames]
+    if len(read) > 1 and all(sample.name is None for sample in read):
         said.append("thread names: py-spy could read none (one that it cannot read hides them all)")
     nameless = sum(track.sample.key.tid is None for track in tracks)
     if nameless:

@@ -21,7 +21,7 @@ from leakscope.model import (
 from leakscope.pacing import News
 from leakscope.sources import kernel
 from leakscope.sources.kernel import Counters, KernelThread
-from leakscope.sources.pyspy import PySpy
+from leakscope.sources.pyspy import PYSPY_LIMIT, PySpy
 from leakscope.sources.sockets import Sockets
 from leakscope.sources.stopping import Clock
 
@@ -133,6 +133,13 @@ class Join:
         settled = len(self._settled - natives)
         unsettled = len(self._unread - natives) - settled
         return News(settled, len(self._moved) + unsettled, self._ended)
+
+    def too_many(self) -> str | None:
+        """Why a dump would fail, where it is known how many threads are Python's."""
+        threads = len(self._counted) - len(self._native)
+        if not self._has_stacks or threads <= PYSPY_LIMIT:
+            return None
+        return f"there are {threads} threads, and py-spy reads at most {PYSPY_LIMIT}"
 
     def tick(self, unread: str | None = None, tries: int = 0) -> Tick:
         """What the kernel alone says now; `unread` is why there are no stacks, if by a fault."""

@@ -135,6 +135,9 @@ class LiveSource:
         if self._pace.every_tick or not self._join.knows_counters():
             return self._dumped(began_s)
         self._join.count()
+        too_many = self._join.too_many()
+        if too_many and not self._pyspy.is_under_way:
+            return self._join.tick(too_many)
         if not self._pyspy.is_under_way and not (last or self._is_due()):
             return self._join.tick()
         return self._dumped_meanwhile(began_s, last=last)

@@ -70,8 +70,9 @@ def test_more_than_4096_threads(command):
 def test_growth_past_4096_threads():
     with running("misfortunes.py") as target:
         target.tell("threads 4080", timeout_s=60)
-        with watching(target.pid, "--blocking", "-q") as watch:
-            before = watch.until("sample")
+        with watching(target.pid, "-q") as watch:
+            while len((before := watch.until("sample"))["groups"]) < 2:
+                pass  # no stack is read yet
             target.tell("threads 40", timeout_s=60)
             while (after := watch.until("sample"))["threads"] <= before["threads"]:
                 pass
