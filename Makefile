@@ -17,7 +17,7 @@ PYTEST := LEAKSCOPE_TEST_PYTHONS="$(TEST_PYTHONS)$${LEAKSCOPE_TEST_PYTHONS:+$(CO
 	$(RUN) -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint format types acceptance score bench bench-quick pythons pictures readme clean
+.PHONY: help venv demo test lint format types acceptance soak score bench bench-quick pythons pictures readme clean
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## */\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -57,8 +57,12 @@ format: $(STAMP)  ## Put the code in shape
 types: $(STAMP)  ## Check the types
 	$(RUN) -m mypy
 
-acceptance: $(STAMP)  ## Run all tests, the slow ones too
-	$(PYTEST)
+acceptance: lint types  ## Run all tests, the slow ones too, and quote their figures in the README (1 h)
+	$(PYTEST) -m "not soak" --figures=.acceptance.json
+	$(RUN) -m tests.acceptance .acceptance.json
+
+soak: $(STAMP)  ## Watch a process that makes threads as fast as it can, and leakscope's memory (10 min)
+	$(PYTEST) -m soak
 
 score: $(SCENARIOS_STAMP)  ## Watch real servers, leaking and healthy, and score the verdicts (15 min)
 	$(SCENARIOS)/bin/python -m tests.scenarios.score
@@ -88,9 +92,10 @@ pythons:  ## Bring Python 3.14 and 3.15 into .pythons, for the tests to attach t
 pictures: $(STAMP)  ## Draw the README's picture from a real watch
 	$(RUN) -m tests.pictures .pictures/watch.svg
 
-readme: $(STAMP)  ## Write the help texts in the README anew
+readme: $(STAMP)  ## Write the help texts in the README and the table of faults anew
 	$(RUN) -m tests.readme_blocks
+	$(RUN) -m tests.faults.table
 
 clean:  ## Remove all that was made here but .pythons
-	rm -rf $(VENV) $(SCENARIOS) $(BENCH) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov
+	rm -rf $(VENV) $(SCENARIOS) $(BENCH) build dist .acceptance.json .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov
 	find leakscope tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import io
 import os
 import sys
 from typing import NoReturn
@@ -28,6 +29,7 @@ COMMANDS = {
     "dump": "Look once: all threads, grouped by stack, biggest group first.",
     "replay": "Judge a recording as if it happened now.",
     "diff": "Compare two saved looks: what is new, gone, grown, shrunk.",
+    "doctor": "Say what can and can't be seen of a process, and why.",
     "ps": "List the Python processes that you can look at.",
     "schema": "Print the JSON Schema of the reports.",
 }
@@ -78,7 +80,7 @@ def main(args: list[str] | None = None) -> NoReturn:
     except click.exceptions.Exit as stop:
         status = stop.exit_code
     except click.ClickException as error:
-        error.show()
+        _show(error)
         status = error.exit_code
     except (click.Abort, KeyboardInterrupt):
         status = INTERRUPTED
@@ -134,6 +136,16 @@ def _flushed(status: int) -> int:
     return status
 
 
+def _show(error: click.ClickException) -> None:
+    """What is wrong with the command line; a file that it names may be called anything."""
+    from leakscope.printable import printable
+
+    shown = io.StringIO()
+    error.show(shown)
+    for line in shown.getvalue().splitlines():
+        print(printable(line), file=sys.stderr)
+
+
 def _say(error: LeakscopeError) -> None:
     """One clear line of what happened, and one of what to do."""
     from leakscope.printable import printable
@@ -144,4 +156,5 @@ def _say(error: LeakscopeError) -> None:
     if os.environ.get("LEAKSCOPE_DEBUG"):
         import traceback
 
-        traceback.print_exception(error)
+        for line in "".join(traceback.format_exception(error)).splitlines():
+            print(printable(line), file=sys.stderr)

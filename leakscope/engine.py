@@ -20,9 +20,11 @@ from leakscope.limits import (
     thread_cost,
     with_cost,
 )
-from leakscope.model import Changes, Missed, RunState, Snapshot, Target
+from leakscope.model import Changes, Missed, RunState, Snapshot, Target, Tick
 from leakscope.policy import DEFAULT_POLICY, Policy, Trend
-from leakscope.report import EndedBy, Group, Kind, Overall, Report
+from leakscope.report import Cost, EndedBy, Group, Kind, Overall, Report
+from leakscope.rules.unread import is_unread
+from leakscope.spans import duration
 from leakscope.stacks import Level, entry, real_frames, site
 from leakscope.unseen import NATIVE_GROWTH, unseen
 from leakscope.verdicts import judge
@@ -32,6 +34,11 @@ from leakscope.verdicts import judge
 CLEAN_AFTER_S = 10.0
 CLEAN_AFTER_SAMPLES = 8
 MAX_TOTALS = 600
+# While dumps fail, judging again this often finds growth that only the kernel tells of within the
+# time in which a dump would have.
+JUDGE_EACH_S = 5.0
+# Samples that are further apart than this many intervals, in the mean, are worth a word.
+STRETCHED = 1.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +87,12 @@ class Engine:
         self.history = History(dict.fromkeys((Level.FUNCTION, Level.ENTRY, view.level)))
         self._differ = Differ()
         self._findings: Findings | None = None
+        self._judged_s = 0.0
+        self.unread: str | None = None  # why stacks could not be read, since when they could not
+        self.unread_since_s = 0.0
         self.resources: list[Resources] = []
 
-    def observe(self, look: Changes | Snapshot | Missed | Resources) -> None:
+    def observe(self, look: Changes | Snapshot | Tick | Missed | Resources) -> None:
         """Take in a sample, whole or as changes, the fact that one was missed, or the resources."""
         if isinstance(look, Resources):
             self.resources = [*self.resources[:1], look]  # the first and the latest count
@@ -92,7 +102,7 @@ class Engine:
         if isinstance(look, Missed):
             self.missed += 1
             return
-        self._take(self._differ.changes(look) if isinstance(look, Snapshot) else look)
+        self._take(look if isinstance(look, Changes) else self._differ.changes(look))
 
     def _note_time(self, taken_at: float, elapsed_s: float) -> None:
         if not self.samples and not self.missed:
@@ -105,7 +115,14 @@ class Engine:
         if self.native_first is None:
             self.native_first = changes.native
         self.history.observe(changes)
-        self._findings = None
+        if changes.stacks_read:
+            self.unread = None
+        elif changes.unread:
+            self.unread_since_s = self.unread_since_s if self.unread else changes.elapsed_s
+            self.unread = changes.unread
+        is_blind = self.unread and self.now_s - self._judged_s >= JUDGE_EACH_S
+        if changes.stacks_read or is_blind:
+            self._findings = None
         self.totals.append(Point(changes.elapsed_s, len(self.history.tracks)))
         if len(self.totals) > MAX_TOTALS:
             self.totals[:] = thinned(self.totals)
@@ -116,8 +133,13 @@ class Engine:
         return len(self.history.tracks)
 
     def findings(self) -> Findings:
-        """Groups, leaks and the overall verdict as of the latest look; judged once a look."""
+        """Groups, leaks and the overall verdict, as of the latest look that told something new.
+
+        Between two dumps nothing new is known of any stack. While they cannot be read at all, the
+        threads that no stack is known of make the difference; these are looked at now and then.
+        """
         if self._findings is None:
+            self._judged_s = self.now_s
             functions = self._judged(Level.FUNCTION)
             entries = self._judged(Level.ENTRY)
             leaks = find_leaks(functions, entries, self.policy)
@@ -129,6 +151,10 @@ class Engine:
                 tuple(groups), tuple(functions), leaks, self._overall(functions, leaks)
             )
         return self._findings
+
+    def judge_anew(self) -> None:
+        """Let the next findings be as of the latest look, whatever it told."""
+        self._findings = None
 
     def _judged(self, level: Level) -> list[Judged]:
         return [
@@ -145,6 +171,14 @@ class Engine:
             return Overall.GROWING
         enough = self.observed_s >= CLEAN_AFTER_S and self.samples >= CLEAN_AFTER_SAMPLES
         return Overall.CLEAN if enough else Overall.UNKNOWN
+
+    def sizes(self) -> dict[str, int]:
+        """How many threads are in each group that is shown and not empty, now; by id."""
+        return {
+            cell.id: len(cell.members)
+            for cell in self.history.cells(self.view.level)
+            if cell.members
+        }
 
     @property
     def native_grown(self) -> int:
@@ -166,12 +200,13 @@ class Engine:
         targets: Iterable[Target],
         ended_by: EndedBy,
         interval_s: float | None = None,
+        cost: Cost | None = None,
     ) -> Report:
-        """All that was found, as of the latest look."""
+        """All that was found, as of when it was judged."""
         findings = self.findings()
         targets = tuple(targets)
         leaks = self._explained(findings, targets)
-        cost = thread_cost([resources.usage for resources in self.resources])
+        each = thread_cost([resources.usage for resources in self.resources])
         return Report(
             kind=kind,
             targets=targets,
@@ -188,17 +223,23 @@ class Engine:
             level=self.view.level,
             verdict=findings.verdict,
             noticeable_per_min=self._noticeable_per_min(),
-            not_seen=(
-                *unseen(self.history.tracks.values(), self.native, self.native_grown),
-                *self._left_out(),
-            ),
+            not_seen=self._not_seen(interval_s),
             leaks=leaks,
             groups=self._shown(findings),
             total_points=tuple(self.totals),
             now_s=self.now_s,
-            deadline=self._deadline(leaks, cost),
-            thread_cost=cost,
+            deadline=self._deadline(leaks, each),
+            thread_cost=each,
             native_grown=self.native_grown,
+            cost=cost,
+        )
+
+    def _not_seen(self, interval_s: float | None) -> tuple[str, ...]:
+        return (
+            *unseen(self.history.tracks.values(), self.native, self.native_grown),
+            *self._unread(),
+            *self._stretched(interval_s),
+            *self._left_out(),
         )
 
     def _explained(self, findings: Findings, targets: tuple[Target, ...]) -> tuple[Leak, ...]:
@@ -217,11 +258,41 @@ class Engine:
 
     def _deadline(self, leaks: tuple[Leak, ...], cost: ThreadCost) -> Deadline | None:
         """The limit that all leaks together hit first, with a range as wide as their rate's."""
-        if not leaks or not self.resources:
+        if not self.resources:
             return None
         rate = sum(leak.rate_per_min for leak in leaks)
-        error = relative_error(sum(len(leak.leaked) for leak in leaks))
+        arrivals = sum(len(leak.leaked) for leak in leaks)
+        if not leaks and self.unread:
+            # No leak can be named where stacks cannot be read, and yet a limit is nearing.
+            blind = [j for j in self.findings().functions if is_unread(j.facts)]
+            rate = sum(judged.verdict.rate_per_min or 0.0 for judged in blind)
+            arrivals = sum(judged.facts.size for judged in blind)
+        error = relative_error(arrivals)
         return nearest_deadline(with_cost(self.resources[-1].limits, cost), rate, error)
+
+    def _unread(self) -> tuple[str, ...]:
+        """Why the latest stacks are not the latest, where that is a fault."""
+        if not self.unread:
+            return ()
+        since_s = self.now_s - self.unread_since_s
+        told = f" for {duration(since_s)}" if since_s >= 1 else ""
+        return (
+            f"stacks: not read{told}: {self.unread}. Threads, births and growth come from the "
+            "kernel; groups are as they were last read",
+        )
+
+    def _stretched(self, interval_s: float | None) -> tuple[str, ...]:
+        """That samples are further apart than was asked for, because each takes that long."""
+        looks = self.samples + self.missed
+        if not interval_s or looks < 3:
+            return ()
+        mean_s = self.observed_s / (looks - 1)
+        if mean_s < STRETCHED * interval_s:
+            return ()
+        return (
+            f"what lay between samples: they were {mean_s:.1f} s apart instead of {interval_s:g} s,"
+            " since a look takes that long",
+        )
 
     def _left_out(self) -> tuple[str, ...]:
         """What --ignore hides is said, lest a leak be taken for health."""
@@ -255,7 +326,7 @@ def _group(judged: Judged) -> Group:
         wait=common_wait(facts.stays),
         blocked=states.count(RunState.BLOCKED),
         running=states.count(RunState.RUNNING),
-        unknown=states.count(RunState.UNKNOWN),
+        unknown=len(states) - states.count(RunState.BLOCKED) - states.count(RunState.RUNNING),
         first=facts.first,
         peak=facts.peak,
         arrived=facts.arrived,

@@ -41,6 +41,18 @@ class DumpFailed(LeakscopeError):
     """One dump failed for a reason that may pass: the next try can succeed."""
 
     exit_code = 5
+    is_lasting = False  # True: it will not pass soon, so that trying again is no use
+
+
+class NoInterpreter(DumpFailed):
+    """py-spy found no interpreter where there was one: what it says of too many threads or frames.
+
+    It says the same, now and then, while threads come and go; then the next try may succeed.
+    """
+
+    def __init__(self, message: str, *, lasting: bool) -> None:
+        super().__init__(message)
+        self.is_lasting = lasting
 
 
 class DumpHung(DumpFailed):

@@ -37,10 +37,22 @@ class Track:
     seen_s: float  # when it was first seen
     stays: dict[Level, OpenStay] = field(default_factory=dict)
     been: dict[str, int] = field(default_factory=dict)  # group id -> times that it came there
-    looks: int = 0  # looks since it began, its first not counted
+    counted_to: int = 0  # the look up to which these are counted; its first is not
+    looks: int = 0  # looks at which it was known what it does
     looks_running: int = 0
     looks_waiting: int = 0
     cpu_ticks: int = 0
+
+    def count_to(self, look: int) -> None:
+        """Count the looks since the last count, at all of which it did what it does now."""
+        looks, self.counted_to = look - self.counted_to, look
+        if self.sample.state is RunState.RAN:
+            return
+        self.looks += looks
+        if self.sample.state is RunState.RUNNING:
+            self.looks_running += looks
+        if wait_by_frames(self.sample.frames) is not None:
+            self.looks_waiting += looks
 
     @property
     def began_s(self) -> float:
@@ -57,7 +69,7 @@ class OpenStay:
     cell: Cell
     since_s: float
     visits: int  # times that the thread has come into this group
-    looks: int = 0  # looks at its counters since it came
+    from_look: int  # its looks are counted after this one
     ran_looks: int = 0  # of these, looks after which it turned out to have run
     last_ran_s: float | None = None
     rests_s: float = 0.0  # times between its runs, added up
@@ -114,6 +126,7 @@ class History:
         self.levels = tuple(levels)
         self.looks = 0
         self.now_s = 0.0
+        self.read_s = 0.0  # when stacks were last read
         self.began_s = 0.0
         self.counters_known = False
         self.process_began_s: float | None = None
@@ -127,6 +140,8 @@ class History:
         first_look = self.looks == 0
         self.looks += 1
         self.now_s = changes.elapsed_s
+        if changes.stacks_read:
+            self.read_s = changes.elapsed_s
         if first_look:
             self.began_s = changes.elapsed_s
         for key in changes.ended:
@@ -135,7 +150,7 @@ class History:
             self._move(thread)
         for thread in changes.began:
             self._begin(thread, first_look)
-        self._count_looks(changes.ran)
+        self._count_runs(changes.ran)
         self._note_sizes()
 
     def cells(self, level: Level) -> Iterable[Cell]:
@@ -148,7 +163,7 @@ class History:
         return sorted(facts, key=lambda f: (-f.size, -f.peak, f.id))
 
     def _begin(self, thread: ThreadSample, first_look: bool) -> None:
-        track = Track(thread, first_look, self.now_s)
+        track = Track(thread, first_look, self.now_s, counted_to=self.looks)
         self.tracks[thread.key] = track
         if thread.runs is not None:
             self.counters_known = True
@@ -156,18 +171,17 @@ class History:
             # The main thread is the oldest and lives as long as the process.
             self.process_began_s = min(self.process_began_s or 0.0, thread.born_s)
         for level in self.levels:
-            cell = self._enter(track, level)
-            if first_look:
-                cell.first += 1
-            else:
-                cell.arrived += 1
-                cell.born += 1
+            _count_birth(self._enter(track, level, self.looks), track, 1)
 
     def _move(self, thread: ThreadSample) -> None:
         track = self.tracks[thread.key]
+        track.count_to(self.looks - 1)
         frames_before = track.sample.frames
         track.sample = thread
         if thread.frames == frames_before:
+            return
+        if not frames_before:
+            self._name(track)
             return
         for level in self.levels:
             stay = track.stays[level]
@@ -176,7 +190,18 @@ class History:
                 stay.cell.add_variant(thread.frames)
                 continue
             self._leave(track, level)
-            self._enter(track, level).arrived += 1
+            self._enter(track, level, self.looks - 1).arrived += 1
+
+    def _name(self, track: Track) -> None:
+        """The stack of a thread was read for the first time: it began there, and not elsewhere."""
+        for level in self.levels:
+            cell = track.stays[level].cell
+            cell.drop_variant(())
+            del cell.members[track.sample.key]
+            del track.been[cell.id]
+            _count_birth(cell, track, -1)
+            self._touched[cell.id] = cell
+            _count_birth(self._enter(track, level, self.looks - 1), track, 1)
 
     def _end(self, key: ThreadKey) -> None:
         track = self.tracks.pop(key)
@@ -185,7 +210,7 @@ class History:
             stay.cell.drop_variant(track.sample.frames)
             self._leave(track, level, ended=True)
 
-    def _enter(self, track: Track, level: Level) -> Cell:
+    def _enter(self, track: Track, level: Level, from_look: int) -> Cell:
         frames = track.sample.frames
         cell_id = group_id(frames, level)
         cell = self._cells[level].get(cell_id)
@@ -194,7 +219,7 @@ class History:
         cell.members[track.sample.key] = track
         cell.add_variant(frames)
         visits = track.been[cell_id] = track.been.get(cell_id, 0) + 1
-        track.stays[level] = OpenStay(cell, self.now_s, visits)
+        track.stays[level] = OpenStay(cell, self.now_s, visits, from_look)
         if len(track.been) > MAX_PLACES:
             del track.been[next(iter(track.been))]
         self._touched[cell_id] = cell
@@ -209,15 +234,7 @@ class History:
         cell.left.append(Left(self.now_s, self.now_s - track.began_s, ended))
         self._touched[cell.id] = cell
 
-    def _count_looks(self, ran: tuple[Ran, ...]) -> None:
-        for track in self.tracks.values():
-            if track.seen_s == self.now_s:
-                continue
-            track.looks += 1
-            track.looks_running += track.sample.state is RunState.RUNNING
-            track.looks_waiting += wait_by_frames(track.sample.frames) is not None
-            for stay in track.stays.values():
-                stay.looks += 1
+    def _count_runs(self, ran: tuple[Ran, ...]) -> None:
         for moved in ran:
             track = self.tracks[moved.key]
             track.cpu_ticks += moved.cpu_ticks
@@ -266,7 +283,9 @@ class History:
             stays=stays,
             left=tuple(cell.left),
             began_s=self.began_s,
-            now_s=self.now_s,
+            # A stack that was not read since cannot have been left since: what is not known to be
+            # over is judged as of when it was last known. Threads without a stack are seen to come.
+            now_s=self.read_s if frames else self.now_s,
             looks=self.looks,
             counters_known=self.counters_known,
             process_began_s=self.process_began_s,
@@ -275,6 +294,7 @@ class History:
     def _stay(self, track: Track, cell: Cell) -> Stay:
         stay = track.stays[cell.level]
         sample = track.sample
+        track.count_to(self.looks)
         ran_now = stay.last_ran_s == self.now_s
         return Stay(
             key=sample.key,
@@ -283,7 +303,7 @@ class History:
             born_s=sample.born_s,
             from_start=track.from_start,
             visits=stay.visits,
-            looks=stay.looks,
+            looks=self.looks - stay.from_look,
             ran_looks=stay.ran_looks,
             mean_rest_s=stay.mean_rest_s,
             rest_spread_s=stay.rest_spread_s,
@@ -311,6 +331,15 @@ def wait_of(sample: ThreadSample, *, ran_now: bool = False) -> str | None:
         return by_frames
     by_kernel = wait_by_kernel(sample.parking)
     return None if ran_now and by_kernel == "lock" else by_kernel
+
+
+def _count_birth(cell: Cell, track: Track, n: int) -> None:
+    """Count a thread as one that was in this group when it was first seen; -1 takes it back."""
+    if track.from_start:
+        cell.first += n
+    else:
+        cell.arrived += n
+        cell.born += n
 
 
 def _seniority(track: Track) -> tuple[float, int, int]:

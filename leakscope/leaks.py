@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -14,6 +15,7 @@ from leakscope.model import Frame, Frames, ThreadKey
 from leakscope.policy import DEFAULT_POLICY, LEAKS, Policy, Trend, Verdict
 from leakscope.pools import is_held_open
 from leakscope.rules.held import likely_leaked
+from leakscope.rules.unread import is_unread
 from leakscope.spans import duration
 from leakscope.stacks import Level, entry, group_id, site
 
@@ -71,6 +73,11 @@ class Leak:
     def entry(self) -> Frame | None:
         """The function that its threads were started in."""
         return entry(self.frames)
+
+    @property
+    def by_process(self) -> dict[int, int]:
+        """How many of its threads are in which process, by PID, most first."""
+        return dict(Counter(key.pid for key in self.leaked).most_common())
 
 
 # Two groups are of one thing when at least this share of the moments at which either grew is
@@ -158,7 +165,7 @@ def _with_family(
     members = [judged]
     threads = list(leak.leaked)
     for other in functions:
-        if other is judged or other.verdict.trend is Trend.RUNAWAY:
+        if other is judged or other.verdict.trend is Trend.RUNAWAY or is_unread(other.facts):
             continue
         stays = [s for s in likely_leaked(other.facts, policy) if s.key not in taken]
         stays = [stay for stay in stays if stay.key not in threads]

@@ -7,6 +7,7 @@ before the watch is negative.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -42,7 +43,8 @@ class RunState(StrEnum):
 
     BLOCKED = "blocked"
     RUNNING = "running"
-    UNKNOWN = "unknown"
+    UNKNOWN = "unknown"  # the kernel could not be asked
+    RAN = "ran"  # it has run since its stack was read: what it does now was not looked at
 
 
 class Parking(NamedTuple):
@@ -72,6 +74,7 @@ class ThreadSample:
     parking: Parking = NOT_KNOWN
     runs: int | None = None  # times that it was scheduled away since it began
     cpu_ticks: int | None = None  # CPU time used since it began
+    held_still: bool = True  # it did not run while its stack was read, as far as is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +99,32 @@ class Missed:
     tries: int = 1
 
 
-Sample = Snapshot | Missed
+class Counts(NamedTuple):
+    """What the kernel counts of a thread since it began; None where it does not."""
+
+    runs: int | None  # times that it was put on a CPU
+    cpu_ticks: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A sample of what the kernel alone tells: who is there, and who has run. No stack was read.
+
+    A thread that has not run since its stack was read still has that stack.
+    """
+
+    taken_at: float
+    elapsed_s: float
+    counts: Mapping[ThreadKey, Counts]  # of those that are new or ran since the sample before
+    ended: Sequence[ThreadKey]  # since the sample before
+    births_s: Mapping[ThreadKey, float]  # when each began; of all threads in `counts` at least
+    os_threads: int
+    native: int | None = None
+    unread: str | None = None  # why no stacks were read though it was time to
+    tries: int = 0  # dumps that failed
+
+
+Sample = Snapshot | Tick | Missed
 
 
 class Ran(NamedTuple):
@@ -109,7 +137,7 @@ class Ran(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """A snapshot, told as what changed since the one before. The first one changes everything."""
+    """A sample, told as what changed since the one before. The first one changes everything."""
 
     taken_at: float
     elapsed_s: float
@@ -120,6 +148,8 @@ class Changes:
     os_threads: int | None = None
     native: int | None = None
     tries: int = 1
+    stacks_read: bool = True  # False: only counters were looked at
+    unread: str | None = None  # why no stacks were read though it was time to
 
 
 @dataclass(frozen=True, slots=True)

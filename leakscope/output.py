@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable
 from typing import TextIO
 
+from leakscope.destination import Destination, Growing
 from leakscope.errors import UsageProblem
 
 
@@ -20,41 +21,74 @@ class ClosedPipe(Exception):
 
 
 class Output:
-    """Lines of results. Opened with the first line, so that a failure before leaves nothing."""
+    """Lines of results. Opened with the first line, so that a failure before leaves nothing.
 
-    def __init__(self, path: str = "-") -> None:
-        """Raises UsageProblem at once when there is no folder to write to, not after hours."""
-        if path != "-" and not os.path.isdir(os.path.dirname(path) or "."):
-            raise UsageProblem(f"cannot write to {path}: No such file or directory")
-        self.path = path
-        self._file: TextIO | None = None
+    A file is written when it is closed, whole or not at all; one that `grows` as lines come.
+    """
+
+    def __init__(self, path: str = "-", *, grows: bool = False) -> None:
+        """Raises UsageProblem at once when nothing can be written there, not after hours."""
+        self._file = None if path == "-" else _File(Destination(path), grows=grows)
 
     @property
     def is_terminal(self) -> bool:
         """Whether a person reads this as it is written."""
-        return self.path == "-" and sys.stdout.isatty()
+        return self._file is None and sys.stdout.isatty()
 
     def lines(self, lines: Iterable[str]) -> None:
         """Write lines and flush them, so that a pipe sees each result at once."""
+        text = "".join(f"{line}\n" for line in lines)
         try:
-            file = self._opened()
-            file.writelines(line + "\n" for line in lines)
-            file.flush()
+            if self._file is not None:
+                self._file.add(text.encode("utf-8", "backslashreplace"))
+                return
+            stdout = _stdout()
+            stdout.write(text)
+            stdout.flush()
         except BrokenPipeError:
             raise ClosedPipe from None
         except OSError as error:
-            where = "standard output" if self.path == "-" else self.path
-            raise UsageProblem(f"cannot write to {where}: {error.strerror or error}") from None
+            message = f"cannot write to standard output: {error.strerror or error}"
+            raise UsageProblem(message) from None
 
     def close(self) -> None:
         """Close the file, if there is one."""
-        if self._file is not None and self._file is not sys.stdout:
-            self._file.close()
+        if self._file is not None:
+            try:
+                self._file.close()
+            except BrokenPipeError:
+                raise ClosedPipe from None
 
-    def _opened(self) -> TextIO:
-        if self._file is None:
-            self._file = _stdout() if self.path == "-" else _created(self.path)
-        return self._file
+
+class _File:
+    """A file that is written at its end, or as it grows."""
+
+    def __init__(self, destination: Destination, *, grows: bool) -> None:
+        self._destination = destination
+        self._grows = grows
+        self._growing: Growing | None = None
+        self._content: list[bytes] = []
+
+    def add(self, content: bytes) -> None:
+        if not self._grows:
+            self._content.append(content)
+            return
+        if self._growing is None:
+            self._growing = Growing(self._destination, content)
+            return
+        try:
+            self._growing.add(content)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise self._destination.problem(error) from None
+
+    def close(self) -> None:
+        if self._growing is not None:
+            self._growing.close()
+        elif self._content:
+            self._destination.write(b"".join(self._content))
+        self._destination.close()
 
 
 def _stdout() -> TextIO:
@@ -62,10 +96,6 @@ def _stdout() -> TextIO:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     return sys.stdout
-
-
-def _created(path: str) -> TextIO:
-    return open(path, "w", encoding="utf-8", errors="backslashreplace")
 
 
 def silence_stdout() -> None:

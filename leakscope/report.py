@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -36,9 +37,36 @@ class EndedBy(StrEnum):
     COUNT = "count"
     SIGNAL = "signal"
     TARGET_EXITED = "target exited"
+    EXEC = "target became another program"
     LEAK = "leak"
     ONE_SAMPLE = "one sample"
     RECORDING = "end of recording"
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What looking has taken."""
+
+    dumps_cpu_s: float  # CPU time of all calls of py-spy
+    dumps: int  # these calls
+    failed: int  # of them
+    ticks: int  # looks at the kernel's counters
+    longest_pause_s: float  # for which the target was stopped at most; 0 without --blocking
+    own_cpu_s: float = 0.0  # CPU time of leakscope itself
+
+    def plus(self, other: Cost) -> Cost:
+        """What looking at two processes has taken."""
+        return Cost(
+            self.dumps_cpu_s + other.dumps_cpu_s,
+            self.dumps + other.dumps,
+            self.failed + other.failed,
+            self.ticks + other.ticks,
+            max(self.longest_pause_s, other.longest_pause_s),
+            self.own_cpu_s + other.own_cpu_s,
+        )
+
+
+NO_COST = Cost(0.0, 0, 0, 0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +97,22 @@ class Group:
         """How many threads are in it now."""
         return len(self.stays)
 
+    @property
+    def by_process(self) -> dict[int, int]:
+        """How many of its threads are in which process, by PID: those that have any, most first."""
+        return dict(Counter(stay.key.pid for stay in self.stays).most_common())
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One process of those that were looked at."""
+
+    target: Target
+    threads: int | None  # in its last sample
+    os_threads: int | None
+    verdict: Overall
+    ended_s: float | None = None  # when it had ended; None if it was watched to the last
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -97,3 +141,21 @@ class Report:
     deadline: Deadline | None = None  # the limit that the leaks will hit first
     thread_cost: ThreadCost | None = None
     native_grown: int = 0  # threads that are not Python's, more than at first
+    cost: Cost | None = None  # None where nothing was spent: of a recording
+    several: tuple[Member, ...] = ()  # what each process came to, where more than one was asked for
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """What each process came to."""
+        if self.several:
+            return self.several
+        alone = len(self.targets) == 1
+        return tuple(
+            Member(
+                target,
+                self.threads if alone else None,
+                self.os_threads if alone else None,
+                self.verdict,
+            )
+            for target in self.targets
+        )

@@ -10,9 +10,22 @@ judge an old recording. A file that ends anywhere is good up to its last whole l
 from __future__ import annotations
 
 import json
-import math
 from typing import Any, NamedTuple
 
+from leakscope.checked import (
+    BadValue,
+    count,
+    decoded,
+    fields,
+    finite,
+    flag,
+    items,
+    seconds,
+    span,
+    text,
+    whole,
+    wrong,
+)
 from leakscope.limits import Limit, Resources, Usage
 from leakscope.model import (
     Changes,
@@ -41,6 +54,8 @@ MARK = "leakscope_recording"
 #            wchan, deadline, futex, child, peer, accepted], what is unknown at its end left out
 #   x        threads that ended: numbers
 #   r        threads that ran: [number, runs, cpu ticks]
+#   k        1: no stacks were read, only counters; or in words, why there are no stacks though
+#            it was time to read them
 #   missed   why there is no sample
 # Now and then there is a line of what the process takes up, and of the limits of that:
 #   usage    [seconds since the watch began, threads, resident bytes, descriptors]
@@ -48,7 +63,14 @@ MARK = "leakscope_recording"
 _STATES = tuple(RunState)
 
 
-class BadRecording(ValueError):
+# What a reader keeps is bounded, however long the file: a small gzip can hold a hundred gigabytes.
+MAX_THREADS = 2**18  # alive at the same time; the kernel has 2**22 ids for all processes
+MAX_STACKS_BYTES = 2**30  # of a day's watch of a busy server they are a hundredth of it
+_FRAME_BYTES = 300  # what Python takes for a frame, besides its letters
+_LONGEST_NAME = 2**13  # py-spy reads texts of up to 4095 characters
+
+
+class BadRecording(BadValue):
     """A line that is not of a recording; `str()` says what is wrong with it."""
 
 
@@ -99,6 +121,8 @@ class Encoder:
             said["n"] = look.tries
         if isinstance(look, Missed):
             return _line({**said, "missed": look.reason})
+        if not look.stacks_read:
+            said["k"] = look.unread or 1
         if look.os_threads is not None:
             said["os"] = look.os_threads
         if look.native is not None:
@@ -145,58 +169,78 @@ class Encoder:
 
 
 class Decoder:
-    """Lines to looks. Raises BadRecording for a line that is none."""
+    """Lines to looks, in their order. Raises BadRecording for a line that cannot come next."""
 
     def __init__(self) -> None:
         self._stacks: dict[int, Frames] = {}
         self._threads: dict[int, ThreadSample] = {}
         self._keys: set[ThreadKey] = set()
+        self._stacks_bytes = 0
+        self._latest_s: float | None = None
+        self._has_head = self._has_ended = False
 
-    def line(self, text: str) -> Head | Changes | Missed | Resources | End:
+    def line(self, line: str) -> Head | Changes | Missed | Resources | End:
         """One line."""
         try:
-            said = json.loads(text, parse_constant=_refuse)
-        except (ValueError, RecursionError) as error:
-            raise BadRecording(f"not JSON: {error}") from None
+            said = decoded(line)
+        except BadValue as error:
+            raise BadRecording(str(error)) from None
         if not isinstance(said, dict):
             raise BadRecording("not a JSON object")
+        if self._has_ended:
+            raise BadRecording("it goes on after its end")
         try:
             return self._meaning(said)
-        except (
-            KeyError,
-            IndexError,
-            TypeError,
-            ValueError,
-            OverflowError,
-            AttributeError,
-        ) as error:
-            if isinstance(error, BadRecording):
-                raise
-            raise BadRecording(f"not a line of a recording: {error!r}") from None
+        except BadRecording:
+            raise
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise BadRecording(f"not a line of a recording: {wrong(error)}") from None
 
     def _meaning(self, said: dict[str, Any]) -> Head | Changes | Missed | Resources | End:
         if MARK in said:
+            if self._has_head:
+                raise BadRecording("a second recording begins")
+            self._has_head = True
             return _head(said)
         if "ended_by" in said:
-            return End(str(said["ended_by"]))
+            self._has_ended = True
+            return End(text(said["ended_by"]))
         if "usage" in said:
             return _resources(said)
-        taken_at, elapsed_s = finite(said["t"]), finite(said["e"])
-        tries = int(said.get("n", 1))
+        taken_at, elapsed_s = seconds(said["t"]), seconds(said["e"])
+        if self._latest_s is not None and elapsed_s < self._latest_s:
+            raise BadRecording("its time runs backwards")
+        self._latest_s = elapsed_s
+        tries = count(said.get("n", 1))
         if "missed" in said:
-            return Missed(taken_at, elapsed_s, str(said["missed"]), tries)
-        for number, frames in said.get("S", ()):
-            self._stacks[int(number)] = tuple(_frame(*frame) for frame in frames)
-        gone = set(said.get("x", ()))
-        if not gone.isdisjoint(row[0] for part in ("c", "r") for row in said.get(part, ())):
-            raise BadRecording("a thread that ended does something in the same look")
-        changed = tuple(self._changed(*row) for row in said.get("c", ()))
-        began = tuple(self._began(*row) for row in said.get("b", ()))
-        ran = tuple(
-            Ran(self._threads[number].key, int(runs), int(ticks))
-            for number, runs, ticks in said.get("r", ())
+            return Missed(taken_at, elapsed_s, text(said["missed"]), tries)
+        return self._changes(said, taken_at, elapsed_s, tries)
+
+    def _changes(
+        self, said: dict[str, Any], taken_at: float, elapsed_s: float, tries: int
+    ) -> Changes:
+        new_stacks, rows_began, rows_changed, gone, rows_ran = (
+            items(said.get(part, [])) for part in ("S", "b", "c", "x", "r")
         )
-        ended = tuple(self._threads.pop(number).key for number in said.get("x", ()))
+        for number, frames in new_stacks:
+            if whole(number) in self._stacks:
+                raise BadRecording(f"stack {number} comes twice")
+            self._stacks[number] = self._new_stack(frames)
+        if not set(map(whole, gone)).isdisjoint(
+            whole(row[0]) for row in (*rows_changed, *rows_ran)
+        ):
+            raise BadRecording("a thread that ended does something in the same look")
+        changed = tuple(self._changed(*row) for row in rows_changed)
+        began = tuple(self._began(*row) for row in rows_began)
+        ran = tuple(
+            Ran(self._known(number).key, count(runs), count(ticks))
+            for number, runs, ticks in rows_ran
+        )
+        ended = tuple(self._known(number).key for number in gone)
+        if len(set(ended)) < len(ended):
+            raise BadRecording("a thread ends twice")
+        for number in gone:
+            del self._threads[number]
         self._keys.difference_update(ended)
         return Changes(
             taken_at,
@@ -205,35 +249,59 @@ class Decoder:
             changed,
             ended,
             ran,
-            _whole(said.get("os")),
+            _count(said.get("os")),
             _whole(said.get("nat")),
             tries,
+            stacks_read="k" not in said,
+            unread=None if said.get("k") in (None, 1) else str(said["k"]),
         )
+
+    def _new_stack(self, frames: Any) -> Frames:
+        stack = tuple(_frame(*frame) for frame in items(frames))
+        self._stacks_bytes += _FRAME_BYTES * len(stack)
+        self._stacks_bytes += sum(len(frame.function) + len(frame.filename) for frame in stack)
+        if self._stacks_bytes > MAX_STACKS_BYTES:
+            raise BadRecording("with it there are more stacks than can be kept")
+        return stack
+
+    def _known(self, number: Any) -> ThreadSample:
+        thread = self._threads.get(whole(number))
+        if thread is None:
+            raise BadRecording(f"thread {number} has not begun, or has ended")
+        return thread
+
+    def _stack_at(self, number: Any) -> Frames:
+        frames = self._stacks.get(whole(number))
+        if frames is None:
+            raise BadRecording(f"there is no stack {number}")
+        return frames
 
     def _began(
         self,
-        number: int,
-        key: list[int | None],
-        name: str | None,
-        stack: int,
-        state: int,
-        born_s: float | None,
-        parking: list[Any],
-        runs: int | None,
-        cpu_ticks: int | None,
+        number: Any,
+        key: Any,
+        name: Any,
+        stack: Any,
+        state: Any,
+        born_s: Any,
+        parking: Any,
+        runs: Any,
+        cpu_ticks: Any,
     ) -> ThreadSample:
-        if number in self._threads:
+        if whole(number) in self._threads:
             raise BadRecording(f"thread {number} begins twice")
-        pid, tid, start_ticks, handle = key
+        if len(self._threads) >= MAX_THREADS:
+            raise BadRecording(f"with it there are more than {MAX_THREADS} threads")
+        pid, tid, start_ticks, handle = items(key)
         thread = ThreadSample(
-            ThreadKey(int(pid or 0), _whole(tid), _whole(start_ticks), _whole(handle)),
+            ThreadKey(count(pid), _count(tid), _count(start_ticks), _count(handle)),
             _text(name),
-            self._stacks[stack],
+            self._stack_at(stack),
             _state(state),
-            None if born_s is None else finite(born_s),
-            _parking(*parking),
-            _whole(runs),
-            _whole(cpu_ticks),
+            None if born_s is None else seconds(born_s),
+            _parking(*items(parking)),
+            _count(runs),
+            _count(cpu_ticks),
         )
         if thread.key in self._keys:
             raise BadRecording(f"thread {number} is another one that began before")
@@ -243,20 +311,20 @@ class Decoder:
 
     def _changed(
         self,
-        number: int,
-        name: str | None,
-        stack: int,
-        state: int,
-        parking: list[Any],
+        number: Any,
+        name: Any,
+        stack: Any,
+        state: Any,
+        parking: Any,
     ) -> ThreadSample:
-        before = self._threads[number]
+        before = self._known(number)
         thread = ThreadSample(
             before.key,
             _text(name),
-            self._stacks[stack],
+            self._stack_at(stack),
             _state(state),
             before.born_s,
-            _parking(*parking),
+            _parking(*items(parking)),
             before.runs,
             before.cpu_ticks,
         )
@@ -265,19 +333,20 @@ class Decoder:
 
 
 def _head(said: dict[str, Any]) -> Head:
-    if said[MARK] != VERSION:
-        raise BadRecording(f"a recording of form {said[MARK]}; this leakscope reads form {VERSION}")
-    target = said["target"]
+    form = whole(said[MARK])
+    if form != VERSION:
+        raise BadRecording(f"a recording of form {form}; this leakscope reads form {VERSION}")
+    target, interval_s = fields(said["target"]), said["interval_s"]
     started_at, began_s = target["started_at"], target["began_s"]
     return Head(
         Target(
-            int(target["pid"]),
-            None if started_at is None else finite(started_at),
-            tuple(map(str, target["command"])),
+            count(target["pid"]),
+            None if started_at is None else seconds(started_at),
+            tuple(map(text, items(target["command"]))),
             _text(target["python"]),
-            None if began_s is None else finite(began_s),
+            None if began_s is None else seconds(began_s),
         ),
-        None if said["interval_s"] is None else finite(said["interval_s"]),
+        None if interval_s is None else span(interval_s),
     )
 
 
@@ -297,16 +366,16 @@ def _resources_said(resources: Resources) -> str:
 def _resources(said: dict[str, Any]) -> Resources:
     elapsed_s, threads, rss_bytes, descriptors = said["usage"]
     return Resources(
-        Usage(finite(elapsed_s), int(threads), _whole(rss_bytes), _whole(descriptors)),
+        Usage(seconds(elapsed_s), count(threads), _count(rss_bytes), _count(descriptors)),
         tuple(
-            Limit(str(name), int(used), int(allowed), finite(per_thread))
-            for name, used, allowed, per_thread in said["limits"]
+            Limit(text(name), count(used), count(allowed), finite(per_thread))
+            for name, used, allowed, per_thread in items(said["limits"])
         ),
     )
 
 
 def _frame(function: Any, filename: Any, line: Any) -> Frame:
-    return Frame(str(function), str(filename), int(line))
+    return Frame(text(function), text(filename), whole(line))
 
 
 def _parking_said(parking: Parking) -> list[Any]:
@@ -328,38 +397,32 @@ def _parking(
     return Parking(
         _whole(syscall),
         _text(wchan),
-        None if deadline is None else bool(deadline),
+        None if deadline is None else flag(deadline),
         _whole(futex),
         _whole(child),
         _text(peer),
-        None if accepted is None else bool(accepted),
+        None if accepted is None else flag(accepted),
     )
 
 
 def _text(value: Any) -> str | None:
-    return None if value is None else str(value)
-
-
-def _state(number: int) -> RunState:
-    if number < 0:
-        raise BadRecording(f"{number} is no state")
-    return _STATES[number]
+    if value is not None and len(text(value)) > _LONGEST_NAME:
+        raise BadRecording(f"a name of {len(value)} characters")
+    return None if value is None else text(value)
 
 
 def _whole(value: Any) -> int | None:
-    return None if value is None else int(value)
+    return None if value is None else whole(value)
 
 
-def finite(value: Any) -> float:
-    """A number of a recording. Raises BadRecording for what is none: NaN and the infinite too."""
-    number = float(value)
-    if not math.isfinite(number):
-        raise BadRecording(f"{value!r} is not a number")
-    return number
+def _count(value: Any) -> int | None:
+    return None if value is None else count(value)
 
 
-def _refuse(constant: str) -> float:
-    raise BadRecording(f"{constant} is not a number")
+def _state(number: Any) -> RunState:
+    if whole(number) not in range(len(_STATES)):
+        raise BadRecording(f"{number} is no state")
+    return _STATES[int(number)]
 
 
 def _line(value: dict[str, Any]) -> str:

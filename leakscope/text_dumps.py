@@ -12,6 +12,7 @@ Nothing in it is quoted: the command and a thread's name can hold anything, ends
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from leakscope.model import Frame, Frames
 
@@ -49,15 +50,24 @@ def parse_text(text: str) -> tuple[Frames, ...]:
     Raises BadText.
     """
     reader = _Reader()
-    lines = _COLOURS.sub("", text).split("\n")
-    for number, line in enumerate(lines, 1):
+    number = 0
+    for number, line in enumerate(_lines(_COLOURS.sub("", text)), 1):
         if not reader.take(line.removesuffix("\r")):
             raise BadText("not a line of py-spy's text", number)
     if reader.in_name:
-        raise BadText("it ends within the name of a thread", len(lines))
+        raise BadText("it ends within the name of a thread", number)
     if not reader.stacks:
-        raise BadText("no threads in it", len(lines))
+        raise BadText("no threads in it", number)
     return tuple(tuple(stack) for stack in reader.stacks)
+
+
+def _lines(text: str) -> Iterator[str]:
+    """One after the other: a list of all would take many times the memory of the text."""
+    at = 0
+    while (end := text.find("\n", at)) >= 0:
+        yield text[at:end]
+        at = end + 1
+    yield text[at:]
 
 
 class _Reader:
@@ -105,7 +115,8 @@ class _Reader:
         if line.startswith(_LOCALS):
             self._in_locals = True
             return True
-        found = _FRAME.match(line)
+        # Not for a match alone: trying each bracket of a long line for the last would take hours.
+        found = _FRAME.match(line) if line.endswith(")") else None
         if found is None:
             # The rest of a name such as `a"` and `b`, or of a value of --locals.
             return not self.stacks[-1] or self._in_locals

@@ -30,6 +30,25 @@ _HIDDEN_WORK = (
 NATIVE_GROWTH = 16
 
 
+_NATIVE = (
+    "native threads: {n} besides Python's{grown}; what they do is not looked at (threads of a "
+    "sub-interpreter would be among them: py-spy shows one interpreter)"
+)
+# Of several interpreters in one process py-spy shows the newest only, and the main thread belongs
+# to the oldest. Where C code started Python in a thread of its own, it is missing too.
+_OTHER_INTERPRETER = (
+    "another interpreter's threads: the main thread and {n} in all are not among those that py-spy "
+    "shows{grown}: it shows one interpreter, and sub-interpreters hide the main one"
+)
+
+
+def _lacks_main_thread(tracks: Iterable[Track]) -> bool:
+    """Whether the kernel's ids are known, and that of the main thread is not among them."""
+    keys = [track.sample.key for track in tracks]
+    known = [key for key in keys if key.tid is not None]
+    return len(known) == len(keys) > 0 and all(key.tid != key.pid for key in known)
+
+
 def unseen(tracks: Iterable[Track], native: int | None, native_grown: int = 0) -> tuple[str, ...]:
     """One line for each kind of thing that is there and cannot be seen.
 
@@ -50,7 +69,9 @@ def unseen(tracks: Iterable[Track], native: int | None, native_grown: int = 0) -
         grows = native_grown >= NATIVE_GROWTH
         grown = f", {native_grown} more than at first: they grow" if grows else ""
         said.append(
-            f"native threads: {native} besides Python's{grown}; what they do is not looked at"
+            _OTHER_INTERPRETER.format(n=native, grown=grown)
+            if _lacks_main_thread(tracks)
+            else _NATIVE.format(n=native, grown=grown)
         )
     if len(tracks) > 1 and all(track.sample.name is None for track in tracks):
         said.append("thread names: py-spy could read none (one that it cannot read hides them all)")

@@ -5,10 +5,10 @@ They are never read unless someone asks for them: they can hold secrets.
 
 from __future__ import annotations
 
-import json
 from typing import Any, NamedTuple
 
-from leakscope.dumps import BadDump, threads_of
+from leakscope.checked import BadValue, fields, flag, items, text, wrong
+from leakscope.dumps import BadDump, document_of, threads_of
 from leakscope.model import Frame
 from leakscope.stacks import Level, group_id
 
@@ -36,15 +36,12 @@ class ThreadVariables(NamedTuple):
     frames: tuple[FrameVariables, ...]
 
 
-def variables_of_group(text: str | bytes, id_: str) -> tuple[ThreadVariables, ...]:
+def variables_of_group(answer: str | bytes, id_: str) -> tuple[ThreadVariables, ...]:
     """The threads of one function-level group in a dump that was made with --locals.
 
     Raises BadDump.
     """
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise BadDump(f"not JSON: {error}") from None
+    document = document_of(answer, most=None)
     found = []
     for thread, item in zip(threads_of(document), document, strict=True):
         if group_id(thread.frames, Level.FUNCTION) == id_:
@@ -62,8 +59,8 @@ def variables_of_group(text: str | bytes, id_: str) -> tuple[ThreadVariables, ..
 def _variables(frame: dict[str, Any]) -> tuple[Variable, ...]:
     try:
         return tuple(
-            Variable(str(local["name"]), str(local["repr"]), bool(local["arg"]))
-            for local in frame.get("locals") or ()
+            Variable(text(local["name"]), text(local["repr"]), flag(local["arg"]))
+            for local in map(fields, items(frame.get("locals") or []))
         )
-    except (KeyError, TypeError) as error:
-        raise BadDump(f"a frame's variables cannot be read: {error!r}") from None
+    except (KeyError, BadValue) as error:
+        raise BadDump(f"a frame's variables cannot be read: {wrong(error)}") from None

@@ -14,13 +14,14 @@ from leakscope.rules.held import held
 from leakscope.rules.rearmed import rearmed
 from leakscope.rules.runaway import runaway
 from leakscope.rules.settled import growth_so_far, without_leak
+from leakscope.rules.unread import unread
 
 
 def judge(facts: GroupFacts, policy: Policy = DEFAULT_POLICY) -> Verdict:
     """The verdict of one group."""
     if not facts.size:
         return Verdict(without_leak(facts, policy))
-    for rule in (runaway, rearmed, held, born):
+    for rule in (unread, runaway, rearmed, held, born):
         verdict = rule(facts, policy)
         if verdict:
             return verdict

@@ -18,10 +18,11 @@ from leakscope.leaks import Leak
 from leakscope.limits import Deadline, ThreadCost
 from leakscope.model import Frame, Missed, Target
 from leakscope.policy import LEAKS, Trend
-from leakscope.report import Group, Report
+from leakscope.report import Cost, Group, Member, Report
 from leakscope.stacks import Level
 
 if TYPE_CHECKING:
+    from leakscope.checkup import Checkup
     from leakscope.diffing import Change, Diff
     from leakscope.processes import ProcessFacts
 
@@ -56,19 +57,11 @@ def schema() -> Document:
 
 def report_document(report: Report) -> Document:
     """The report of a dump, or the summary that a watch ends with."""
-    alone = len(report.targets) == 1  # the counts are of all targets together
     looked = report.samples + report.missed > 0
     return _headed(
         report.kind.value,
         leakscope=__version__,
-        targets=[
-            _target(
-                target,
-                report.threads if alone else None,
-                report.os_threads if alone else None,
-            )
-            for target in report.targets
-        ],
+        targets=[_member(member, report) for member in report.members],
         began_at=_moment(report.began_at if looked else None),
         ended_at=_moment(report.ended_at if looked else None),
         ended_by=report.ended_by.value,
@@ -82,6 +75,7 @@ def report_document(report: Report) -> Document:
         noticeable_per_min=_rate(report.noticeable_per_min),
         deadline=_deadline(report.deadline),
         thread_cost=_thread_cost(report.thread_cost),
+        cost=_cost(report.cost),
         not_seen=list(report.not_seen),
         leaks=[_leak(leak) for leak in report.leaks],
         groups=[_group(group, report) for group in report.groups],
@@ -89,13 +83,17 @@ def report_document(report: Report) -> Document:
 
 
 def start_document(
-    target: Target, *, at: float, interval_s: float | None, level: Level = Level.FUNCTION
+    targets: Iterable[Target],
+    *,
+    at: float,
+    interval_s: float | None,
+    level: Level = Level.FUNCTION,
 ) -> Document:
     """The first line of a watch: what is watched, since when (Unix s), how often, grouped how."""
     return _headed(
         "start",
         leakscope=__version__,
-        targets=[_target(target, None, None)],
+        targets=[_target(target) for target in targets],
         began_at=_moment(at),
         interval_s=_seconds(interval_s),
         level=level.value,
@@ -108,10 +106,11 @@ def sample_document(
     elapsed_s: float,
     threads: int,
     os_threads: int | None,
+    by_process: Mapping[int, int],
     groups: Mapping[str, int],
     tries: int,
 ) -> Document:
-    """One sample: its number of threads, and the size of each group that has any, by id."""
+    """One sample: its threads, also by PID, and the size of each group that has any, by id."""
     return _headed(
         "sample",
         at=_moment(taken_at),
@@ -119,17 +118,19 @@ def sample_document(
         threads=threads,
         os_threads=os_threads,
         tries=tries,
+        by_process=_by_process(by_process),
         # Empty groups pile up in a long watch; a line must not grow with them.
         groups={id_: size for id_, size in groups.items() if size},
     )
 
 
-def missed_document(missed: Missed) -> Document:
-    """A sample that could not be had, and why."""
+def missed_document(missed: Missed, pid: int) -> Document:
+    """A sample of a process that could not be had, and why."""
     return _headed(
         "missed",
         at=_moment(missed.taken_at),
         elapsed_s=_seconds(missed.elapsed_s),
+        pid=pid,
         reason=missed.reason,
         tries=missed.tries,
     )
@@ -192,6 +193,33 @@ def diff_document(diff: Diff, *, min_growth: int) -> Document:
     )
 
 
+def doctor_document(checkup: Checkup) -> Document:
+    """What can and can't be seen of a process."""
+    return _headed(
+        "doctor",
+        leakscope=__version__,
+        target={
+            **_target(checkup.target),
+            "threads": checkup.threads,
+            "os_threads": checkup.os_threads,
+        },
+        at=_moment(checkup.began_at),
+        exit_status=checkup.exit_status,
+        summary=checkup.summary,
+        dump_s=_seconds(checkup.dump_s),
+        blocking_pause_s=_seconds(checkup.blocking_pause_s),
+        checks=[
+            {
+                "name": check.name,
+                "status": check.status.value,
+                "found": check.found,
+                "advice": check.advice.splitlines(),
+            }
+            for check in checkup.checks
+        ],
+    )
+
+
 def _headed(type_: str, **fields: Any) -> Document:
     """The type stands first, so that a reader of lines can tell them apart by their beginning."""
     return {"type": type_, "schema_version": SCHEMA_VERSION, **fields}
@@ -200,15 +228,35 @@ def _headed(type_: str, **fields: Any) -> Document:
 # --- parts of documents ---------------------------------------------------------------------------
 
 
-def _target(target: Target, threads: int | None, os_threads: int | None) -> Document:
+def _member(member: Member, report: Report) -> Document:
+    ended_at = None
+    if member.ended_s is not None:
+        # A report knows one moment on both clocks: that of its last sample.
+        ended_at = report.ended_at + member.ended_s - report.now_s
+    return {
+        **_target(member.target),
+        "threads": member.threads,
+        "os_threads": member.os_threads,
+        "verdict": member.verdict.value,
+        "ended_at": _moment(ended_at),
+    }
+
+
+def _target(target: Target) -> Document:
     return {
         "pid": target.pid,
         "started_at": _moment(target.started_at),
         "command": list(target.command) or None,
         "python": target.python,
-        "threads": threads,
-        "os_threads": os_threads,
+        "threads": None,
+        "os_threads": None,
+        "verdict": None,
+        "ended_at": None,
     }
+
+
+def _by_process(counts: Mapping[int, int]) -> Document:
+    return {str(pid): count for pid, count in counts.items()}
 
 
 def _deadline(deadline: Deadline | None) -> Document | None:
@@ -221,6 +269,19 @@ def _deadline(deadline: Deadline | None) -> Document | None:
         "seconds": _seconds(deadline.seconds),
         "earliest_s": _seconds(deadline.earliest_s),
         "latest_s": _seconds(deadline.latest_s),
+    }
+
+
+def _cost(cost: Cost | None) -> Document | None:
+    if cost is None:
+        return None
+    return {
+        "cpu_s": _seconds(cost.own_cpu_s + cost.dumps_cpu_s),
+        "dumps_cpu_s": _seconds(cost.dumps_cpu_s),
+        "dumps": cost.dumps,
+        "failed": cost.failed,
+        "ticks": cost.ticks,
+        "longest_pause_s": _seconds(cost.longest_pause_s),
     }
 
 
@@ -238,6 +299,7 @@ def _leak(leak: Leak) -> Document:
         "groups": list(leak.groups),
         "tids": [key.tid for key in leak.leaked if key.tid is not None],
         "count": len(leak.leaked),
+        "by_process": _by_process(leak.by_process),
         "rate_per_min": _rate(leak.rate_per_min),
         "rate_basis": leak.rate_basis,
         "wait": leak.wait,
@@ -260,6 +322,7 @@ def _group(group: Group, report: Report) -> Document:
         "unknown": group.unknown,
         "wait": group.wait,
         "count": group.size,
+        "by_process": _by_process(group.by_process),
         "first": group.first,
         "peak": group.peak,
         "arrived": group.arrived,

@@ -10,13 +10,16 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
+from tests.faults.figures import Figures
 from tests.pythons import WANTED, find_pythons, release_of, why_missing
 from tests.tracing import why_tracing_is_refused
+from tests.unprivileged import shared_folder
 
 COLOUR_VARIABLES = (
     "CLICOLOR",
@@ -28,8 +31,17 @@ COLOUR_VARIABLES = (
     "TTY_INTERACTIVE",
 )
 
+# What the tests marked `fault` are called where they are counted.
+FAULTS = "faults survived"
+
 attached_releases = pytest.StashKey[set[str]]()
 missing_reasons = pytest.StashKey[dict[str, str]]()
+counted = pytest.StashKey[Figures]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Where `make acceptance` wants the figures."""
+    parser.addoption("--figures", metavar="FILE", help="write what was counted to this file")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -38,8 +50,12 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["LINES"] = "24"
     for name in COLOUR_VARIABLES:
         os.environ.pop(name, None)
+    # The same examples each time: what passed once does not fail at another's change.
+    hypothesis.settings.register_profile("same each time", derandomize=True, deadline=None)
+    hypothesis.settings.load_profile("same each time")
     config.stash[attached_releases] = set()
     config.stash[missing_reasons] = {}
+    config.stash[counted] = Figures()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -83,12 +99,28 @@ def python(request: pytest.FixtureRequest) -> Path:
     return found
 
 
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user can look into; pytest's own is closed to others."""
+    with shared_folder() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def figures(request: pytest.FixtureRequest) -> Figures:
+    """Counts to be printed at the end of the run."""
+    return request.config.stash[counted]
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Note which Python a passed test has attached to."""
+    """Note which Python a passed test has attached to, and each fault."""
     report = yield
+    happened = report.when == "call" and (not report.skipped or hasattr(report, "wasxfail"))
+    if happened and item.get_closest_marker("fault"):
+        item.config.stash[counted].tried(FAULTS, 1, int(report.passed))
     if report.when == "call" and report.passed and item.get_closest_marker("attach"):
         callspec = getattr(item, "callspec", None)
         version = callspec.params.get("python") if callspec else None
@@ -107,6 +139,11 @@ def pytest_terminal_summary(
         terminalreporter.write_line(
             f"Pythons attached to: {', '.join(sorted(attached, key=_by_number))}"
         )
+    figures = config.stash[counted]
+    for line in figures.lines():
+        terminalreporter.write_line(line)
+    if config.option.figures:
+        figures.write(Path(config.option.figures))
     for version in sorted(missing, key=_by_number):
         terminalreporter.write_line(f"Python {version} not attached to: {missing[version]}")
 

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -41,16 +41,20 @@ class Target:
 
     def tell(self, command: str, *, timeout_s: float = ANSWER_TIMEOUT_S) -> str:
         """Send one command line and return the line that answers it."""
+        self.send(command)
+        answer = self.read_line(timeout_s=timeout_s)
+        if answer.startswith("error:"):
+            raise self._error(f"answered {command!r} with {answer!r}")
+        return answer
+
+    def send(self, command: str) -> None:
+        """Send one command line that is not answered, or not at once."""
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(command.encode() + b"\n")
             self._process.stdin.flush()
         except BrokenPipeError:
             raise self._error(f"had ended before {command!r}") from None
-        answer = self.read_line(timeout_s=timeout_s)
-        if answer.startswith("error:"):
-            raise self._error(f"answered {command!r} with {answer!r}")
-        return answer
 
     def read_line(self, *, timeout_s: float = ANSWER_TIMEOUT_S) -> str:
         """Return the next line of its stdout."""
@@ -91,12 +95,20 @@ class Target:
 
 
 @contextlib.contextmanager
-def running(program: str, *args: str, python: str | Path = sys.executable) -> Iterator[Target]:
-    """Run a program of tests/programs from when it is ready to the end of the block."""
+def running(
+    program: str,
+    *args: str,
+    python: str | Path = sys.executable,
+    launcher: Sequence[str | Path] = (),
+) -> Iterator[Target]:
+    """Run a program of tests/programs from when it is ready to the end of the block.
+
+    A launcher stands before it on the command line, and executes it: unshare, say.
+    """
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(
-            [str(python), str(PROGRAMS / program), *args],
+            [*launcher, str(python), str(PROGRAMS / program), *args],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
@@ -153,6 +165,11 @@ class Watching:
         end = "".join(line[:300] + "\n" for line in self.lines[-5:]) + self.stderr()
         raise AssertionError(f"it ended without {number} more of {type_!r}:\n{end}")
 
+    def until_end(self) -> list[str]:
+        """Read to the end; all lines that there were."""
+        self.status()
+        return self.lines
+
     def status(self) -> int:
         """Read to the end, and return the exit status."""
         for _ in self._rest():
@@ -174,7 +191,12 @@ class Watching:
 
 
 @contextlib.contextmanager
-def watching(pid: int, *args: str, env: Mapping[str, str] | None = None) -> Iterator[Watching]:
+def watching(
+    pid: int,
+    *args: str,
+    env: Mapping[str, str] | None = None,
+    timeout_s: float = WATCH_TIMEOUT_S,
+) -> Iterator[Watching]:
     """Run `leakscope watch PID --json`; it is killed if it has not ended by itself in good time."""
     command = [sys.executable, "-m", "leakscope", "watch", str(pid), "--json", *args]
     with (
@@ -188,7 +210,7 @@ def watching(pid: int, *args: str, env: Mapping[str, str] | None = None) -> Iter
             text=True,
         ) as process,
     ):
-        too_long = threading.Timer(WATCH_TIMEOUT_S, process.kill)
+        too_long = threading.Timer(timeout_s, process.kill)
         too_long.start()
         watch = Watching(process, errors)
         try:

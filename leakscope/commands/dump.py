@@ -14,14 +14,18 @@ from leakscope.commands.options import (
     format_option,
     looking_options,
     option,
+    redact_option,
     set_up_log,
     view_of,
     view_options,
     writing_options,
 )
+from leakscope.errors import UsageProblem
+from leakscope.redaction import Redaction
 
 if TYPE_CHECKING:
     from leakscope.sources.pyspy import PySpy
+    from leakscope.variables import ThreadVariables
 
 
 @click.command("dump", short_help="Look once: all threads, grouped by stack.")
@@ -35,6 +39,7 @@ if TYPE_CHECKING:
 )
 @format_option("text", "json", "ndjson")
 @looking_options
+@redact_option
 @view_options
 @writing_options
 def command(
@@ -45,6 +50,8 @@ def command(
     ignore: tuple[re.Pattern[str], ...],
     group_by: str,
     blocking: bool,
+    redact: Redaction,
+    children: bool,
     color: str,
     quiet: bool,
     verbose: bool,
@@ -60,19 +67,25 @@ def command(
     """
     set_up_log(verbose=verbose)
     if group_of_locals:
-        _show_locals(pid, group_of_locals, format_, output, blocking=blocking, quiet=quiet)
+        if children:
+            raise UsageProblem("local variables are shown of one process: name its PID")
+        found = _locals_of(pid, group_of_locals, format_, blocking=blocking, redaction=redact)
+        _show_locals(found, output, redact, quiet=quiet)
         return
     from leakscope.commands.targets import pid_or_only
     from leakscope.sources.pyspy import PySpy
 
-    pyspy = PySpy(pid_or_only(pid), blocking=blocking)
-    pyspy.start()  # it takes longer than to import all that is needed for its answer
+    pid = pid_or_only(pid, redact, say_pause=blocking and not quiet)
+    pyspy = PySpy(pid, blocking=blocking)
+    if not children:
+        pyspy.start()  # it takes longer than to import all that is needed for its answer
     gc.disable()  # one look leaves no garbage, and a collector would search all of it again
     try:
-        from leakscope.commands.looking import look_once
+        from leakscope.commands.looking import Asked, look_once
         from leakscope.commands.printing import write_report
 
-        report = look_once(pyspy, view_of(group_by, ignore))
+        asked = Asked(pid, children, blocking, redaction=redact)
+        report = look_once(asked, view_of(group_by, ignore), pyspy)
     finally:
         pyspy.close()
     write_report(report, output, format_, color)
@@ -82,29 +95,34 @@ def command(
 _THREADS_OF_LOCALS = 3
 
 
-def _show_locals(
-    pid: int | None, group: str, format_: str, output: str, *, blocking: bool, quiet: bool
-) -> None:
+def _locals_of(
+    pid: int | None, group: str, format_: str, *, blocking: bool, redaction: Redaction
+) -> tuple[ThreadVariables, ...]:
     from leakscope.commands.targets import pid_or_only
-    from leakscope.errors import UsageProblem
-    from leakscope.output import Output
-    from leakscope.renderers.variables_text import variables_lines
     from leakscope.sources.pyspy import PySpy
-    from leakscope.variables import variables_of_group
 
     if format_ != "text":
         raise UsageProblem("local variables are shown as text only")
-    pid = pid_or_only(pid)
-    found = variables_of_group(_dumped(PySpy(pid, blocking=blocking, variables=True)), group)
+    pid = pid_or_only(pid, redaction)
+    found = _variables_now(PySpy(pid, blocking=blocking, variables=True), group)
     if not found:
         raise UsageProblem(
             f"process {pid} has no thread in a group {group} now",
             f"`leakscope dump {pid}` lists its groups, with their ids.",
         )
+    return found
+
+
+def _show_locals(
+    found: tuple[ThreadVariables, ...], output: str, redaction: Redaction, *, quiet: bool
+) -> None:
+    from leakscope.output import Output
+    from leakscope.renderers.variables_text import variables_lines
+
     if not quiet:
         click.echo("Local variables can hold secrets: look before you paste.", err=True)
     out = Output(output)
-    out.lines(variables_lines(found[:_THREADS_OF_LOCALS]))
+    out.lines(variables_lines(found[:_THREADS_OF_LOCALS], redaction))
     out.close()
 
 
@@ -112,10 +130,10 @@ def _show_locals(
 _TRIES = 5
 
 
-def _dumped(pyspy: PySpy) -> bytes:
+def _variables_now(pyspy: PySpy, group: str) -> tuple[ThreadVariables, ...]:
     from leakscope.errors import DumpFailed
 
     for _ in range(_TRIES - 1):
         with contextlib.suppress(DumpFailed):
-            return pyspy.text()
-    return pyspy.text()
+            return pyspy.variables(group)
+    return pyspy.variables(group)

@@ -8,7 +8,6 @@ from typing import Any, Protocol
 
 from leakscope.commands.looking import Watched
 from leakscope.commands.printing import print_lines, wants_color
-from leakscope.model import Missed
 from leakscope.output import Output
 from leakscope.policy import Trend
 from leakscope.report import Report
@@ -16,19 +15,19 @@ from leakscope.sources.stopping import Stop, stopped_by_signals
 
 
 class Follower(Protocol):
-    """Is told of each sample, and of the end."""
+    """Is told of each round, and of the end."""
 
     def sample(self, watched: Watched) -> None:
-        """A sample came in, or was missed."""
+        """A round came in: of each process a sample, or that it was missed."""
 
     def finish(self, report: Report) -> None:
         """The watch is over."""
 
 
 def followed(
-    watching: Callable[[Callable[[Watched], None]], Report],
-    stop: Stop,
-    out: Output,
+    pid: int,
+    watching: Callable[[Stop, Callable[[Watched], None]], Report],
+    path: str,
     format_: str,
     color: str,
     *,
@@ -36,11 +35,14 @@ def followed(
 ) -> Report:
     """The report of a watch that was shown while it went on.
 
-    Signals end the watch until the report is out, and not the words about it.
+    Signals end the watch until the report is out, and not the words about it. A file grows with
+    the watch, unless there will be nothing in it but the report.
     """
+    out = Output(path, grows=format_ != "text" or not quiet)
+    stop = Stop(pid)
     with stopped_by_signals(stop):
         with follower(out, format_, color, quiet=quiet) as follow:
-            report = watching(follow.sample)
+            report = watching(stop, follow.sample)
         follow.finish(report)
         out.close()
     return report
@@ -90,14 +92,13 @@ class Verdicts:
     def __init__(self) -> None:
         self._known: dict[str, Trend] = {}
 
-    def changed(self, watched: Watched) -> Iterator[tuple[int, Trend, Trend]]:
-        """(index into the engine's groups, verdict before, verdict now) of what changed."""
-        for index, judged in enumerate(watched.engine.findings().groups):
-            before = self._known.get(judged.facts.id, Trend.STEADY)
-            now = judged.verdict.trend
-            self._known[judged.facts.id] = now
+    def changed(self, watched: Watched) -> Iterator[tuple[str, Trend, Trend]]:
+        """(id of the group, verdict before, verdict now) of what changed."""
+        for id_, _, now in watched.members.standings():
+            before = self._known.get(id_, Trend.STEADY)
+            self._known[id_] = now
             if now is not before:
-                yield index, before, now
+                yield id_, before, now
 
 
 class TextLines:
@@ -117,13 +118,13 @@ class TextLines:
             return
         from leakscope.renderers.text import change_line
 
-        if isinstance(watched.sample, Missed):
+        if not watched.samples:
             return
-        for index, before, now in self._verdicts.changed(watched):
+        for id_, before, now in self._verdicts.changed(watched):
             if {before, now} <= self._NO_NEWS:
                 continue
-            group = watched.engine.group_at(index)
-            line = change_line(watched.engine.observed_s, group, before, now)
+            group = watched.members.group(id_)
+            line = change_line(watched.members.observed_s, group, before, now)
             print_lines(self._out, [line], self._color)
 
     def finish(self, report: Report) -> None:
@@ -145,40 +146,42 @@ class JsonLines:
 
         documents = [] if self._started else [self._start(watched)]
         self._started = True
-        self._out.lines(map(encode, [*documents, *self._of_sample(watched)]))
+        self._out.lines(map(encode, [*documents, *self._of_round(watched)]))
 
     def _start(self, watched: Watched) -> dict[str, Any]:
         from leakscope.wire import start_document
 
         return start_document(
-            watched.target,
-            at=watched.engine.began_at,
+            watched.members.targets,
+            at=watched.members.began_at,
             interval_s=watched.schedule.interval_s,
-            level=watched.engine.view.level,
+            level=watched.members.view.level,
         )
 
-    def _of_sample(self, watched: Watched) -> Iterator[dict[str, Any]]:
+    def _of_round(self, watched: Watched) -> Iterator[dict[str, Any]]:
         from leakscope.wire import change_document, missed_document, sample_document
 
-        sample, engine = watched.sample, watched.engine
-        if isinstance(sample, Missed):
-            yield missed_document(sample)
+        members = watched.members
+        for pid, missed in watched.missed:
+            yield missed_document(missed, pid)
+        if not watched.samples:
             return
-        groups = engine.findings().groups
+        first = watched.samples[0]  # of the round; the others follow it at once
         yield sample_document(
-            taken_at=sample.taken_at,
-            elapsed_s=sample.elapsed_s,
-            threads=engine.threads,
-            os_threads=sample.os_threads,
-            groups={judged.facts.id: judged.facts.size for judged in groups},
-            tries=sample.tries,
+            taken_at=first.taken_at,
+            elapsed_s=first.elapsed_s,
+            threads=members.threads,
+            os_threads=members.os_threads,
+            by_process=members.threads_by_process,
+            groups=members.sizes(),
+            tries=sum(sample.tries for sample in watched.samples),
         )
-        for index, before, now in self._verdicts.changed(watched):
-            group = engine.group_at(index)
+        for id_, before, now in self._verdicts.changed(watched):
+            group = members.group(id_)
             yield change_document(
-                at=sample.taken_at,
-                elapsed_s=sample.elapsed_s,
-                group_id=group.id,
+                at=first.taken_at,
+                elapsed_s=first.elapsed_s,
+                group_id=id_,
                 was=before,
                 trend=now,
                 count=group.size,

@@ -1,130 +1,289 @@
-"""From a PID to a report: one look, or a watch with each sample handed on as it comes."""
+"""From a PID to a report: one look, or a watch with each round handed on as it comes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
+
+import click
 
 from leakscope.changes import Differ
-from leakscope.engine import Engine, View
+from leakscope.engine import View
 from leakscope.limits import Resources
-from leakscope.model import Changes, Missed, Sample, Snapshot, Target
+from leakscope.members import Members
+from leakscope.model import Missed, Snapshot, Tick
 from leakscope.policy import DEFAULT_POLICY
-from leakscope.report import EndedBy, Kind, Overall, Report
+from leakscope.printable import printable
+from leakscope.redaction import Redaction
+from leakscope.report import Cost, EndedBy, Kind, Overall, Report
+from leakscope.rounds import Ended, Event, Joined, Of
 from leakscope.sources.live import LiveSource, Schedule
 from leakscope.sources.stopping import Stop
 from leakscope.sources.target import target
 
 if TYPE_CHECKING:
+    from leakscope.sources.budget import Budget
     from leakscope.sources.pyspy import PySpy
     from leakscope.sources.recording import Recorder
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
-    """A watch after one of its samples."""
+class Asked:
+    """What is to be looked at, and how."""
 
-    engine: Engine
-    target: Target
-    sample: Sample
+    pid: int
+    children: bool = False  # and all that descends from it
+    blocking: bool = False
+    max_share: float | None = None  # of one core, for all; None reads all stacks at each sample
+    redaction: Redaction = Redaction.SECRETS
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A watch after one of its rounds."""
+
+    members: Members
+    events: tuple[Event, ...]
     schedule: Schedule
 
     def report(self, ended_by: EndedBy = EndedBy.ONE_SAMPLE) -> Report:
-        """The report as of this sample."""
-        return self.engine.report(Kind.SUMMARY, (self.target,), ended_by, self.schedule.interval_s)
+        """The report as of this round."""
+        return self.members.report(Kind.SUMMARY, ended_by, self.schedule.interval_s)
+
+    @property
+    def samples(self) -> tuple[Snapshot | Tick, ...]:
+        """The samples of this round, a process each."""
+        looks = (event.look for event in self.events if isinstance(event, Of))
+        return tuple(look for look in looks if isinstance(look, Snapshot | Tick))
+
+    @property
+    def missed(self) -> tuple[tuple[int, Missed], ...]:
+        """The samples that could not be had, each with the PID of its process."""
+        return tuple(
+            (self.members.pid(event.number), event.look)
+            for event in self.events
+            if isinstance(event, Of) and isinstance(event.look, Missed)
+        )
 
 
-def look_once(pyspy: PySpy, view: View) -> Report:
-    """One sample of a process, by a py-spy that may be at work already.
+class _Source(Protocol):
+    ended_by: EndedBy
 
-    Raises LeakscopeError when it cannot be had.
+    @property
+    def cost(self) -> Cost: ...
+
+    def rounds(self) -> Iterator[tuple[Event, ...]]: ...
+
+    def close(self) -> None: ...
+
+
+class _Alone:
+    """One process as a source of rounds."""
+
+    def __init__(self, source: LiveSource, redaction: Redaction) -> None:
+        self._source = source
+        self._redaction = redaction
+        self.ended_by = source.ended_by
+
+    @property
+    def cost(self) -> Cost:
+        return self._source.cost
+
+    def rounds(self) -> Iterator[tuple[Event, ...]]:
+        has_joined = False
+        for sample in self._source.samples():
+            if has_joined:
+                yield (Of(0, sample),)
+                continue
+            # Not before the first sample: why that failed is py-spy's to say.
+            seen = target(self._source.pid, self._source.clock.zero_at, self._redaction)
+            yield Joined(0, seen, from_start=True), Of(0, sample)
+            has_joined = True
+        self.ended_by = self._source.ended_by
+
+    def close(self) -> None:
+        self._source.close()
+
+
+def _source(asked: Asked, schedule: Schedule, stop: Stop, pyspy: PySpy | None = None) -> _Source:
+    budget = _budget(asked)
+    if not asked.children:
+        return _Alone(
+            LiveSource(
+                asked.pid, schedule, stop, pyspy=pyspy, blocking=asked.blocking, budget=budget
+            ),
+            asked.redaction,
+        )
+    from leakscope.sources.rounds import Rounds
+    from leakscope.sources.tree import Tree
+
+    # One look has no next round in which to look at those that are too new now.
+    tree = Tree(asked.pid, settled_s=0.0) if schedule.count == 1 else Tree(asked.pid)
+    return Rounds(
+        tree, schedule, stop, blocking=asked.blocking, budget=budget, redaction=asked.redaction
+    )
+
+
+def _budget(asked: Asked) -> Budget | None:
+    if asked.max_share is None:
+        return None
+    from leakscope.sources.budget import Budget
+
+    return Budget(asked.max_share)
+
+
+def look_once(asked: Asked, view: View, pyspy: PySpy | None = None) -> Report:
+    """One sample of each process, by a py-spy that may be at work already at the only one.
+
+    Raises LeakscopeError when not one can be had.
     """
-    pid = pyspy.pid
-    stop = Stop(pid)
-    source = LiveSource(pid, Schedule(count=1), stop, pyspy=pyspy)
-    engine = Engine(view, replace(DEFAULT_POLICY, one_look=True))
-    for sample in source.samples():
-        engine.observe(sample)
-    stop.close()
-    if engine.findings().leaks:
-        _Intake(engine, None, pid).take_resources()  # nothing else runs into a limit
-    seen = target(pid, source.clock.zero_at)
-    return engine.report(Kind.DUMP, (seen,), EndedBy.ONE_SAMPLE)
+    stop = Stop(asked.pid)
+    members = Members(view, replace(DEFAULT_POLICY, one_look=True))
+    intake = _Intake(members, resources_each_s=None)
+    source = _source(asked, Schedule(count=1), stop, pyspy)
+    try:
+        for events in source.rounds():
+            intake.take(events)
+        if members.verdict is not Overall.UNKNOWN or members.is_blind:
+            intake.take_resources()  # nothing else runs into a limit
+    finally:
+        source.close()
+        stop.close()
+    return _with_cost(members.report(Kind.DUMP, EndedBy.ONE_SAMPLE), source)
+
+
+def _with_cost(report: Report, source: _Source) -> Report:
+    """The report with what looking took, and this process since it began."""
+    return replace(report, cost=replace(source.cost, own_cpu_s=time.process_time()))
 
 
 class _Intake:
-    """Hands what comes in to the engine, and to the recorder if there is one."""
+    """Hands what comes in to the engines, and to the recorder if there is one."""
 
     # Limits and what is used of them: a few milliseconds a reading, and slow to change.
     _RESOURCES_EACH_S = 60.0
 
-    def __init__(self, engine: Engine, recorder: Recorder | None, pid: int) -> None:
-        self._engine = engine
+    def __init__(
+        self,
+        members: Members,
+        recorder: Recorder | None = None,
+        resources_each_s: float | None = _RESOURCES_EACH_S,
+    ) -> None:
+        self._members = members
         self._recorder = recorder
-        self._pid = pid
-        self._resources_due_s = 0.0
+        self._said_lost = False
+        self._each_s = resources_each_s
+        self._differs: dict[int, Differ] = {}
+        self._resources_due_s: dict[int, float] = {}
 
-    def take(self, look: Changes | Missed | Resources) -> None:
-        self._engine.observe(look)
+    def take(self, events: tuple[Event, ...]) -> None:
+        """A round."""
+        for event in events:
+            if isinstance(event, Joined):
+                self._differs[event.number] = Differ()
+                self._resources_due_s[event.number] = 0.0
+            if isinstance(event, Of) and isinstance(event.look, Snapshot | Tick):
+                changes = self._differs[event.number].changes(event.look)
+                self._take(Of(event.number, changes))
+            else:
+                self._take(event)
+            if isinstance(event, Ended):
+                del self._differs[event.number], self._resources_due_s[event.number]
+            if isinstance(event, Of):
+                self._take_resources_if_due(event)
+
+    def _take(self, event: Event) -> None:
+        self._members.observe(event)
         if self._recorder:
-            self._recorder.record(look)
-        if look.elapsed_s >= self._resources_due_s:
-            self._resources_due_s = look.elapsed_s + self._RESOURCES_EACH_S
-            self.take_resources()
+            self._recorder.record_event(event)
+            self._say_lost()
+
+    def _take_resources_if_due(self, look: Of) -> None:
+        number, now_s = look.number, look.look.elapsed_s
+        if self._each_s is not None and now_s >= self._resources_due_s[number]:
+            self._resources_due_s[number] = now_s + self._each_s
+            self._take_resources_of(number)
 
     def take_resources(self) -> None:
-        """What the target takes up and may take; one that has ended takes nothing."""
+        """What each process takes up and may take."""
+        for number in self._members.engines():
+            self._take_resources_of(number)
+
+    def _take_resources_of(self, number: int) -> None:
+        """What a process takes up and may take; one that has ended takes nothing."""
         from leakscope.sources.limits import limits_of, usage_of
 
-        usage = usage_of(self._pid, self._engine.now_s, self._engine.threads)
+        pid, engine = self._members.engines()[number]
+        usage = usage_of(pid, engine.now_s, engine.threads)
         if usage.rss_bytes is not None:
-            self.take(Resources(usage, limits_of(self._pid)))
+            self._take(Of(number, Resources(usage, limits_of(pid))))
 
     def close(self, ended_by: EndedBy) -> None:
+        """The end of the watch."""
         self.take_resources()
         if self._recorder:
             self._recorder.close(ended_by.value)
+            self._say_lost()
+
+    def _say_lost(self) -> None:
+        if self._recorder and self._recorder.lost and not self._said_lost:
+            self._said_lost = True
+            path, why = self._recorder.path, self._recorder.lost
+            click.echo(
+                f"leakscope: the recording ends here, the watch goes on: "
+                f"cannot write to {printable(path)}: {why}",
+                err=True,
+            )
 
 
 def watch(
-    pid: int,
+    asked: Asked,
     view: View,
     schedule: Schedule,
     stop: Stop,
-    on_sample: Callable[[Watched], None],
+    on_round: Callable[[Watched], None],
     *,
-    blocking: bool,
-    record: str | None = None,
+    recorder: Recorder | None = None,
     exit_on_leak: bool = False,
 ) -> Report:
-    """Samples until it is time to end, handing on each; the final report.
+    """Samples until it is time to end, handing on each round; the final report.
 
     Raises LeakscopeError when not one sample could be had.
     """
-    source = LiveSource(pid, schedule, stop, blocking=blocking)
-    policy = replace(DEFAULT_POLICY, one_look=schedule.count == 1)
-    engine, differ = Engine(view, policy), Differ()
-    seen: Target | None = None
-    intake: _Intake | None = None
-    for sample in source.samples():
-        if seen is None or intake is None:
-            # Not before the first sample: why that failed is py-spy's to say.
-            seen = target(pid, source.clock.zero_at)
-            recorder = _recorder(record, seen, schedule) if record else None
-            intake = _Intake(engine, recorder, pid)
-        intake.take(differ.changes(sample) if isinstance(sample, Snapshot) else sample)
-        on_sample(Watched(engine, seen, sample, schedule))
-        if exit_on_leak and engine.findings().verdict is Overall.LEAKING:
-            source.ended_by = EndedBy.LEAK
-            break
-    if intake:
-        intake.close(source.ended_by)
-    return engine.report(Kind.SUMMARY, (seen or Target(pid),), source.ended_by, schedule.interval_s)
+    members = Members(view, replace(DEFAULT_POLICY, one_look=schedule.count == 1))
+    intake = _Intake(members, recorder)
+    source = _source(asked, schedule, stop)
+    ended_by: EndedBy | None = None
+    has_begun = False
+    try:
+        for events in source.rounds():
+            if recorder and not has_begun:
+                # Not before the first round: a watch that sees nothing leaves no file.
+                _begin(recorder, asked, schedule, events)
+            has_begun = True
+            intake.take(events)
+            on_round(Watched(members, events, schedule))
+            if exit_on_leak and members.verdict is Overall.LEAKING:
+                ended_by = EndedBy.LEAK
+                break
+    finally:
+        source.close()
+    ended_by = ended_by or source.ended_by
+    if has_begun:
+        intake.close(ended_by)
+    members.judge_anew()
+    return _with_cost(members.report(Kind.SUMMARY, ended_by, schedule.interval_s), source)
 
 
-def _recorder(path: str, seen: Target, schedule: Schedule) -> Recorder:
-    from leakscope.sources.recording import Recorder
+def _begin(recorder: Recorder, asked: Asked, schedule: Schedule, events: tuple[Event, ...]) -> None:
+    if asked.children:
+        from leakscope.tapes import HeadOfSeveral
+
+        recorder.begin(HeadOfSeveral(schedule.interval_s))
+        return
     from leakscope.tape import Head
 
-    return Recorder(path, Head(seen, schedule.interval_s))
+    (seen,) = (event.target for event in events if isinstance(event, Joined))
+    recorder.begin(Head(seen, schedule.interval_s))

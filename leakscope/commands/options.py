@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from leakscope.levels import Level
+from leakscope.redaction import Redaction
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -79,10 +79,11 @@ class Pid(click.ParamType[int]):
     ) -> list[CompletionItem]:
         from click.shell_completion import CompletionItem
 
+        from leakscope.printable import printable
         from leakscope.sources.process_list import python_processes
 
         return [
-            CompletionItem(str(found.pid), help=" ".join(found.command)[:60])
+            CompletionItem(str(found.pid), help=printable(" ".join(found.command))[:60])
             for found in python_processes()
             if str(found.pid).startswith(incomplete)
         ]
@@ -136,12 +137,28 @@ view_options = _all(
     ),
 )
 
+# What is said of the target's command line, and of its variables.
+redact_option = option(
+    "--redact",
+    # Of an enum click takes the names, in capitals.
+    type=click.Choice([redaction.value for redaction in Redaction]),
+    callback=lambda _context, _parameter, value: Redaction(value),
+    default=Redaction.SECRETS.value,
+    show_default=True,
+    help="Mask values as ***: those that look like secrets, all, or none.",
+)
+
 # How to look at a living process.
 looking_options = _all(
     option(
         "--blocking",
         is_flag=True,
         help="Stop the target during each dump, about 0.2 ms a thread; never done by default.",
+    ),
+    option(
+        "--children",
+        is_flag=True,
+        help="Look at every Python process that descends from PID, too; each is judged by itself.",
     ),
 )
 
@@ -193,8 +210,6 @@ def view_of(group_by: str, ignore: tuple[re.Pattern[str], ...]) -> View:
 def set_up_log(*, verbose: bool) -> None:
     """`-v` shows the debug log on standard error; without it nothing is logged."""
     if verbose:
-        import logging
+        from leakscope.commands.debug_log import set_up
 
-        logging.basicConfig(
-            stream=sys.stderr, level=logging.DEBUG, format="%(relativeCreated)6.0f ms  %(message)s"
-        )
+        set_up()

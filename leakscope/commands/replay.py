@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -11,6 +12,7 @@ from leakscope.commands.options import (
     Duration,
     format_option,
     option,
+    redact_option,
     set_up_log,
     verdict_options,
     view_of,
@@ -19,10 +21,12 @@ from leakscope.commands.options import (
 )
 from leakscope.commands.statuses import status_of
 from leakscope.printable import printable
+from leakscope.redaction import Redaction, redacted
 
 if TYPE_CHECKING:
     from leakscope.engine import View
     from leakscope.report import Report
+    from leakscope.rounds import Event
 
 
 @click.command("replay", short_help="Judge a recording as if it happened now.")
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
 )
 @verdict_options
 @format_option("text", "json", "ndjson")
+@redact_option
 @view_options
 @writing_options
 def command(
@@ -40,6 +45,7 @@ def command(
     exit_zero: bool,
     fail_on: tuple[str, ...],
     format_: str,
+    redact: Redaction,
     ignore: tuple[re.Pattern[str], ...],
     group_by: str,
     output: str,
@@ -55,35 +61,46 @@ def command(
     from leakscope.commands.printing import write_report
 
     set_up_log(verbose=verbose)
-    report, lost = replay(file, view_of(group_by, ignore), until)
+    report, lost = replay(file, view_of(group_by, ignore), until, redaction=redact)
     if lost and not quiet:
         click.echo(f"leakscope: {printable(file)} is cut off: {printable(lost)}", err=True)
     write_report(report, output, format_, color)
     return status_of(report, exit_zero=exit_zero, fail_on=fail_on)
 
 
-def replay(file: str, view: View, until_s: float | None = None) -> tuple[Report, str | None]:
+def replay(
+    file: str,
+    view: View,
+    until_s: float | None = None,
+    *,
+    redaction: Redaction = Redaction.SECRETS,
+) -> tuple[Report, str | None]:
     """The report of a recording, and why the rest of it is lost, if it is.
 
     Raises UsageProblem when it cannot be read.
     """
-    from leakscope.engine import Engine
-    from leakscope.model import Target
+    from leakscope.members import Members
     from leakscope.report import EndedBy, Kind
     from leakscope.sources.recording import Recording
 
     recording = Recording(file)
-    engine = Engine(view)
-    for look in recording.looks(until_s):
-        engine.observe(look)
-    head = recording.head
+    members = Members(view)
+    for event in recording.events(until_s):
+        # It may have been recorded with all in it.
+        members.observe(_masked(event, redaction))
+    head = recording.head or recording.head_of_several
     # A recording of which a part was judged, or that was cut off, did not end as the watch did.
     known = {reason.value: reason for reason in EndedBy}
     ended_by = known.get(recording.ended_by or "", EndedBy.RECORDING)
-    report = engine.report(
-        Kind.SUMMARY,
-        (head.target,) if head else (Target(0),),
-        ended_by,
-        head.interval_s if head else None,
-    )
+    members.judge_anew()
+    report = members.report(Kind.SUMMARY, ended_by, head.interval_s if head else None)
     return report, recording.cut_off
+
+
+def _masked(event: Event, redaction: Redaction) -> Event:
+    from leakscope.rounds import Joined
+
+    if not isinstance(event, Joined):
+        return event
+    command = redacted(event.target.command, redaction)
+    return event._replace(target=replace(event.target, command=command))

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from leakscope.errors import UsageProblem
+
 if TYPE_CHECKING:
     from leakscope.report import Report
+    from leakscope.sources.recording import Recorder
 
 
 def status_of(report: Report, *, exit_zero: bool, fail_on: tuple[str, ...]) -> int:
@@ -13,3 +16,8 @@ def status_of(report: Report, *, exit_zero: bool, fail_on: tuple[str, ...]) -> i
     if exit_zero:
         return 0
     return int(report.verdict == "leaking" or report.verdict in fail_on)
+
+
+def status_of_recording(recorder: Recorder | None) -> int:
+    """Not 0 when a recording was asked for and is not whole."""
+    return UsageProblem.exit_code if recorder and recorder.lost else 0

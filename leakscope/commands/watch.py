@@ -13,13 +13,15 @@ from leakscope.commands.options import (
     format_option,
     looking_options,
     option,
+    redact_option,
     set_up_log,
     verdict_options,
     view_of,
     view_options,
     writing_options,
 )
-from leakscope.commands.statuses import status_of
+from leakscope.commands.statuses import status_of, status_of_recording
+from leakscope.redaction import Redaction
 
 
 @click.command("watch", short_help="Follow the threads of a process and say which stacks leak.")
@@ -40,10 +42,25 @@ from leakscope.commands.statuses import status_of
     metavar="FILE",
     help="Record what is seen, for `leakscope replay`: .jsonl or .jsonl.gz.",
 )
+@option(
+    "--max-cpu",
+    type=click.FloatRange(min=0.1, max=100.0),
+    default=2.0,
+    show_default=True,
+    metavar="PERCENT",
+    help="Take no more than this of one core, py-spy included, by reading stacks more rarely. "
+    "Threads are counted at each sample all the same.",
+)
+@option(
+    "--every-dump",
+    is_flag=True,
+    help="Read all stacks at each sample, whatever it costs. --blocking implies it.",
+)
 @option("--exit-on-leak", is_flag=True, help="End as soon as a leak is certain.")
 @verdict_options
 @format_option("text", "json", "ndjson")
 @looking_options
+@redact_option
 @view_options
 @writing_options
 def command(
@@ -52,6 +69,8 @@ def command(
     duration: float | None,
     count: int | None,
     record: str | None,
+    max_cpu: float,
+    every_dump: bool,
     exit_on_leak: bool,
     exit_zero: bool,
     fail_on: tuple[str, ...],
@@ -60,6 +79,8 @@ def command(
     ignore: tuple[re.Pattern[str], ...],
     group_by: str,
     blocking: bool,
+    redact: Redaction,
+    children: bool,
     color: str,
     quiet: bool,
     verbose: bool,
@@ -77,23 +98,20 @@ def command(
     """
     set_up_log(verbose=verbose)
     from leakscope.commands.following import followed
-    from leakscope.commands.looking import watch
+    from leakscope.commands.looking import Asked, watch
     from leakscope.commands.targets import pid_or_only
-    from leakscope.output import Output
     from leakscope.sources.live import Schedule
-    from leakscope.sources.stopping import Stop
+    from leakscope.sources.recording import Recorder
 
-    pid = pid_or_only(pid)
-    stop = Stop(pid)
+    pid = pid_or_only(pid, redact, say_pause=blocking and not quiet)
+    recorder = Recorder(record) if record else None
     watching = partial(
         watch,
-        pid,
+        Asked(pid, children, blocking, None if every_dump or blocking else max_cpu / 100, redact),
         view_of(group_by, ignore),
         Schedule(interval, duration, count),
-        stop,
-        blocking=blocking,
-        record=record,
+        recorder=recorder,
         exit_on_leak=exit_on_leak,
     )
-    report = followed(watching, stop, Output(output), format_, color, quiet=quiet)
-    return status_of(report, exit_zero=exit_zero, fail_on=fail_on)
+    report = followed(pid, watching, output, format_, color, quiet=quiet)
+    return status_of(report, exit_zero=exit_zero, fail_on=fail_on) or status_of_recording(recorder)

@@ -29,6 +29,7 @@ from leakscope.renderers.text import (
     place,
     plural,
     process_line,
+    processes_line,
     verdict_words,
 )
 from leakscope.report import Group, Overall, Report
@@ -162,6 +163,8 @@ class _View:
             more = len(report.targets) - 1
             also = f" (and {more} more)" if more else ""
             yield self._line(process_line(target, report) + also)
+        if report.several:
+            yield self._line(processes_line(report))
         word = report.verdict.value
         line = self._line(word.upper() if report.verdict is Overall.LEAKING else word)
         line.stylize(THEME[report.verdict])
@@ -274,6 +277,8 @@ _GROUP_LINE = re.compile(r"\d+ @ .*  (?P<trend>LEAKING|RUNAWAY|GROWING|WARMING)$
 _TABLE_LINE = re.compile(r" *\d+ +(?:0|[+-]\d+) +\d+  (?P<trend>[a-z]+) ")
 _CHANGE_LINE = re.compile(r" *[\d.]+ s  \S+  \w+ -> (?P<trend>[a-z]+)  ")
 _GROWN_LINE = re.compile(r"\+\d+  \d+ -> \d+  ")  # of a comparison
+_CHECK_LINE = re.compile(r"(?P<status>ok|note|problem)  +\S")  # of a check-up
+_CHECK_STYLES = {"ok": "", "note": "magenta", "problem": "bold red"}
 
 
 def colored(lines: Iterable[str]) -> Iterator[str]:
@@ -291,6 +296,9 @@ def _style_of(line: str) -> str:
         return THEME[Trend.LEAKING]
     if _GROWN_LINE.match(line):
         return THEME[Trend.GROWING]
+    check = _CHECK_LINE.match(line)
+    if check:
+        return _CHECK_STYLES[check["status"]]
     frame = _FRAME_LINE.match(line)
     if frame:
         return THEME[_origin(frame["file"])]

@@ -11,7 +11,7 @@ from leakscope.limits import deadline_sentence
 from leakscope.model import Frame, Frames, RunState, Target
 from leakscope.policy import LEAKS, Trend
 from leakscope.printable import cell_width, clipped, printable, short_path
-from leakscope.report import EndedBy, Group, Overall, Report
+from leakscope.report import EndedBy, Group, Member, Overall, Report
 from leakscope.spans import duration
 from leakscope.stacks import real_frames
 
@@ -22,6 +22,8 @@ TOP_GROUPS = 15
 TOP_IDS = 10
 TOP_GROWING = 5
 SAMPLE_NAMES = 3
+TOP_PROCESSES = 3  # of a group
+TOP_MEMBERS = 20
 LONGEST_NAME = 60  # of a thread, or of a command within a sentence
 LONGEST_COMMAND = 200
 WIDEST_FUNCTION = 48  # a longer one does not push the paths of the others away
@@ -33,6 +35,7 @@ ENDED = {
     EndedBy.COUNT: "ended by count",
     EndedBy.SIGNAL: "ended by signal",
     EndedBy.TARGET_EXITED: "ended because the target exited",
+    EndedBy.EXEC: "ended because the target became another program (exec)",
     EndedBy.LEAK: "ended because of the leak",
     EndedBy.ONE_SAMPLE: "ended after one sample",
     EndedBy.RECORDING: "ended where the recording ends",
@@ -45,18 +48,24 @@ ENDED = {
 def dump_lines(report: Report) -> Iterator[str]:
     """All stacks of one look, like Go's goroutine profile: equal ones once, the commonest first."""
     yield f"thread profile: {_total(report)}"
-    for target in report.targets:
-        yield process_line(target, report)
+    for member in report.members:
+        yield process_line(member.target, report) + _threads_of(member, report)
     shown = [group for group in report.groups if group.level is report.level and group.size]
     for group in sorted(shown, key=lambda group: (-group.size, group.id)):
         yield ""
         yield _dump_header(group)
+        if report.several:
+            yield f"  in {in_processes(group.by_process)}"
         if group.verdict.trend in NOTEWORTHY:
             yield from (f"  {printable(sentence)}" for sentence in group.verdict.evidence)
         yield from stack_lines(group.frames)
     if report.not_seen:
         yield ""
         yield from _not_seen_lines(report)
+
+
+def _threads_of(member: Member, report: Report) -> str:
+    return f" ({plural(member.threads or 0, 'thread')})" if report.several else ""
 
 
 def _total(report: Report) -> str:
@@ -73,7 +82,7 @@ def stack_lines(frames: Frames) -> Iterator[str]:
     """The frames, innermost first; functions in a column."""
     rows = [(printable(frame.function), _location(frame)) for frame in real_frames(frames)]
     if not rows:
-        yield "#   no Python frames"
+        yield "#   stack not read"
     width = min(max((cell_width(function) for function, _ in rows), default=0), WIDEST_FUNCTION)
     for function, location in rows:
         yield f"#   {_left(function, width)}   {location}".rstrip()
@@ -98,6 +107,7 @@ def report_lines(report: Report) -> Iterator[str]:
     if report.groups:
         yield from _group_lines(report)
         yield ""
+    yield from _member_lines(report)
     yield from _not_seen_lines(report)
     yield _closing_line(report)
 
@@ -116,7 +126,7 @@ def verdict_sentence(report: Report) -> str:
 def _leaking(report: Report) -> str:
     rate = sum(leak.rate_per_min for leak in report.leaks)
     leaks = plural(len(report.leaks), "leak")
-    return f"LEAKING: {leaks} in {_processes(report)}, {rate:.1f} threads a minute"
+    return f"LEAKING: {leaks} in {_leaking_processes(report)}, {rate:.1f} threads a minute"
 
 
 def _growing(report: Report) -> str:
@@ -220,8 +230,20 @@ def _closing_line(report: Report) -> str:
     apart = f" ({report.interval_s:g} s apart)" if report.interval_s else ""
     return (
         f"watched {_exactly(report.observed_s)}, {plural(report.samples, 'sample')}{apart}, "
-        f"{report.missed} missed, {plural(report.tries, 'dump')}; {ENDED[report.ended_by]}"
+        f"{report.missed} missed, {_dumps(report)}; {ENDED[report.ended_by]}"
     )
+
+
+def _dumps(report: Report) -> str:
+    """How often stacks were read, and what it took: `4 dumps, 1.2 s of CPU (1.9 % of a core)`."""
+    cost = report.cost
+    if cost is None:
+        return plural(report.tries, "dump")
+    cpu_s = cost.own_cpu_s + cost.dumps_cpu_s
+    said = f"{plural(cost.dumps, 'dump')}, {cpu_s:.1f} s of CPU"
+    if cost.longest_pause_s:
+        said += f", the target stopped for up to {1000 * cost.longest_pause_s:.0f} ms"
+    return said
 
 
 # --- the table of groups --------------------------------------------------------------------------
@@ -232,10 +254,19 @@ _HEADINGS = ("count", "change", "peak", "verdict", "wait", "id", "where")
 def _group_lines(report: Report) -> Iterator[str]:
     shown = _without_rest(by_suspicion(report), report)
     words = verdict_words(report)
-    yield from _table([_HEADINGS, *(_row(group, words) for group in shown)], numbers=(0, 1, 2))
+    rows = [_HEADINGS, *(_row(group, words) for group in shown)]
+    if report.several:
+        where = ["processes", *(in_processes(group.by_process) for group in shown)]
+        rows = [(*row[:-1], pids, row[-1]) for row, pids in zip(rows, where, strict=True)]
+    yield from _table(rows, numbers=(0, 1, 2))
     cut = len(by_suspicion(report)) - len(shown)
     if cut:
         yield f"and {plural(cut, 'smaller group')}"
+
+
+def in_processes(counts: Mapping[int, int]) -> str:
+    """Where the threads of a group are, those with most first: `4712: 9, 4713: 3 and 2 more`."""
+    return _some([f"{pid}: {count}" for pid, count in counts.items()], TOP_PROCESSES)
 
 
 def _table(rows: Sequence[tuple[str, ...]], numbers: Sequence[int]) -> Iterator[str]:
@@ -259,6 +290,50 @@ def _row(group: Group, words: Mapping[str, str]) -> tuple[str, ...]:
         doing_of(group),
         group.id,
         place(group.site),
+    )
+
+
+# --- several processes ----------------------------------------------------------------------------
+
+_OF_PROCESSES = ("process", "threads", "verdict", "up", "command")
+
+
+def _member_lines(report: Report) -> Iterator[str]:
+    """The processes, where there are several: those that leak or live before those that ended."""
+    if not report.several:
+        return
+    ordered = sorted(
+        report.several, key=lambda m: (m.verdict is not Overall.LEAKING, m.ended_s or 0)
+    )
+    shown = ordered[:TOP_MEMBERS]
+    rows = [_member_row(member, report) for member in shown]
+    yield from _table([_OF_PROCESSES, *rows], numbers=(0, 1))
+    if len(ordered) > len(shown):
+        yield f"and {len(ordered) - len(shown)} more"
+    yield ""
+
+
+def processes_line(report: Report) -> str:
+    """Threads of each process that lives, in short: `threads by process: 4711: 1, 4713: 20`."""
+    living = [m for m in report.several if m.ended_s is None]
+    words = [
+        f"{member.target.pid}: {member.threads or 0}"
+        + (" leaking" if member.verdict is Overall.LEAKING else "")
+        for member in sorted(living, key=lambda m: m.verdict is not Overall.LEAKING)
+    ]
+    return f"threads by process: {', '.join(words)}"
+
+
+def _member_row(member: Member, report: Report) -> tuple[str, ...]:
+    ended_s = member.ended_s
+    up_s = uptime_s(member.target, report) if ended_s is None else None
+    over = "" if ended_s is None else ", ended"
+    return (
+        str(member.target.pid),
+        "-" if member.threads is None else str(member.threads),
+        member.verdict.value + over,
+        "-" if up_s is None else duration(up_s),
+        _command(member.target, LONGEST_COMMAND),
     )
 
 
@@ -336,7 +411,7 @@ def _process_row(process: ProcessFacts) -> tuple[str, ...]:
 def place(site: Frame | None) -> str:
     """A frame in short: `app/jobs.py:41 consume`."""
     if site is None:
-        return "no Python frames"
+        return "stack not read"
     path = printable(short_path(site.filename))
     return f"{_with_line(path, site.line)} {printable(site.function)}".strip()
 
@@ -359,11 +434,13 @@ def doing_of_leak(leak: Leak, report: Report) -> str:
     leaked = set(leak.leaked)
     # A dict, because a thread is in a group of each level that is reported.
     seen = {s.key: s.state for group in report.groups for s in group.stays if s.key in leaked}
-    states = list(seen.values())
+    states: list[RunState] = [
+        RunState.UNKNOWN if state is RunState.RAN else state for state in seen.values()
+    ]
     return _doing(leak.wait, *(states.count(state) for state in _STATES))
 
 
-_STATES = (RunState.BLOCKED, RunState.RUNNING, RunState.UNKNOWN)
+_STATES = (RunState.BLOCKED, RunState.RUNNING, RunState.UNKNOWN)  # RAN is unknown as well
 
 
 def _doing(wait: str | None, blocked: int, running: int, unknown: int) -> str:
@@ -404,11 +481,21 @@ def uptime_s(target: Target, report: Report) -> float | None:
 
 def _processes(report: Report) -> str:
     if len(report.targets) != 1:
-        pids = ", ".join(str(target.pid) for target in report.targets)
-        return f"processes {pids}" if pids else "the process"
-    (target,) = report.targets
+        return f"{len(report.targets)} processes" if report.targets else "the process"
+    return _process(report.targets[0])
+
+
+def _process(target: Target) -> str:
     command = _command(target, LONGEST_NAME)
     return f"process {target.pid} ({command})" if command else f"process {target.pid}"
+
+
+def _leaking_processes(report: Report) -> str:
+    """The processes that leak; of several, out of how many."""
+    if not report.several:
+        return _processes(report)
+    pids = {str(pid): None for leak in report.leaks for pid in leak.by_process}
+    return f"{len(pids)} of {len(report.several)} processes ({_some(list(pids), TOP_PROCESSES)})"
 
 
 def _command(target: Target, length: int) -> str:

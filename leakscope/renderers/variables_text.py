@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from leakscope.printable import printable
+from leakscope.redaction import Redaction, redacted_value
 from leakscope.variables import ThreadVariables
 
 
-def variables_lines(threads: Iterable[ThreadVariables]) -> Iterator[str]:
+def variables_lines(
+    threads: Iterable[ThreadVariables], redaction: Redaction = Redaction.SECRETS
+) -> Iterator[str]:
     """The threads with the variables of each of their frames, innermost first."""
     for thread in threads:
         yield f'thread {thread.tid or "?"} "{printable(thread.name or "")}"'
@@ -17,5 +20,6 @@ def variables_lines(threads: Iterable[ThreadVariables]) -> Iterator[str]:
             yield f"#   {printable(frame.function)}   {where}"
             for variable in variables:
                 kind = "argument" if variable.is_argument else "local"
-                yield f"      {kind}  {printable(variable.name)} = {printable(variable.value)}"
+                value = redacted_value(variable.name, variable.value, redaction)
+                yield f"      {kind}  {printable(variable.name)} = {printable(value)}"
         yield ""

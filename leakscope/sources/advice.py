@@ -9,14 +9,16 @@ import shutil
 import sys
 from pathlib import Path
 
+from leakscope.errors import LeakscopeError, NoSuchProcess, NotPermitted
+
 _CAP_SYS_PTRACE = 19
 
 
 def for_permission(pid: int) -> str:
     """How to get the right to look into a process, in one or two sentences."""
     where = [*_in_container()]
-    if not _is_root():
-        yama = _yama_scope()
+    if not is_root():
+        yama = yama_scope()
         if yama == 3:
             return (
                 "This machine forbids it to everyone until it is booted anew "
@@ -25,16 +27,31 @@ def for_permission(pid: int) -> str:
         where.insert(
             0, f"Run it as root: sudo {_this_command()} {shlex.join(sys.argv[1:])}".rstrip()
         )
-    elif _has_ptrace_right() and not where:
-        where.append(
-            "A security module (SELinux, AppArmor, seccomp) seems to forbid it, even to root."
-        )
+    elif has_ptrace_right():
+        # It has what a container could be given, so that its advice would lead astray.
+        return "A security module (SELinux, AppArmor, Landlock, seccomp) forbids it, even to root."
     elif not where:
         where.append("Root here lacks the capability SYS_PTRACE: run it where root has it.")
     return "\n".join(where)
 
 
-def _is_root() -> bool:
+def missing(pid: int) -> LeakscopeError:
+    """The error that a process amounts to which /proc does not show."""
+    try:
+        os.kill(pid, 0)  # sends nothing
+    except ProcessLookupError:
+        pass
+    except OSError:
+        # It is there and another user's; /proc mounted with hidepid does not even say so much.
+        return NotPermitted(
+            f"not permitted to look into process {pid}: /proc hides it from this user",
+            for_permission(pid),
+        )
+    return NoSuchProcess(f"there is no process {pid}")
+
+
+def is_root() -> bool:
+    """Whether leakscope runs as root."""
     return hasattr(os, "geteuid") and os.geteuid() == 0
 
 
@@ -48,30 +65,43 @@ def _this_command() -> str:
 
 
 def _in_container() -> list[str]:
+    match container():
+        case "Kubernetes":
+            return [
+                "In Kubernetes: attach a container that has the capability SYS_PTRACE, such as "
+                "`kubectl debug -it POD --target=CONTAINER --profile=general "
+                "--image=python:3.13-slim`."
+            ]
+        case "Docker":
+            return [
+                "In Docker: start the container with `--cap-add SYS_PTRACE`, or look from the host."
+            ]
+    return []
+
+
+def container() -> str | None:
+    """What kind of container leakscope runs in, as far as it shows; None where none does."""
     if os.environ.get("KUBERNETES_SERVICE_HOST") or Path("/var/run/secrets/kubernetes.io").exists():
-        return [
-            "In Kubernetes: attach a container that has the capability SYS_PTRACE, such as "
-            "`kubectl debug -it POD --target=CONTAINER --profile=general --image=python:3.13-slim`."
-        ]
+        return "Kubernetes"
     try:
         groups = Path("/proc/1/cgroup").read_text(encoding="utf-8", errors="replace")
     except OSError:
         groups = ""
     if Path("/.dockerenv").exists() or re.search(r"docker|containerd|libpod", groups):
-        return [
-            "In Docker: start the container with `--cap-add SYS_PTRACE`, or look from the host."
-        ]
-    return []
+        return "Docker"
+    return None
 
 
-def _yama_scope() -> int | None:
+def yama_scope() -> int | None:
+    """What the security module Yama lets users trace, 0 to 3; None where it is not there."""
     try:
         return int(Path("/proc/sys/kernel/yama/ptrace_scope").read_text(encoding="ascii"))
     except (OSError, ValueError):
         return None
 
 
-def _has_ptrace_right() -> bool:
+def has_ptrace_right() -> bool:
+    """Whether leakscope has the capability SYS_PTRACE."""
     try:
         status = Path("/proc/self/status").read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -12,6 +12,7 @@ import platform
 import re
 import sys
 import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,10 +34,17 @@ class KernelThread(NamedTuple):
     tid: int
     start_ticks: int  # since boot
     state: str  # R, S, D, T, t, Z
-    cpu_ticks: int
-    runs: int | None  # times that it was put on a CPU
     call: Call | None  # None while it runs, and where unknown
     wchan: str | None
+    stack_pointer: int | None  # None while it runs
+
+
+class Counters(NamedTuple):
+    """What the scheduler counts of one thread; None where the kernel keeps no count."""
+
+    start_ticks: int
+    runs: int | None
+    cpu_ns: int | None
 
 
 class Call(NamedTuple):
@@ -57,6 +65,7 @@ class ProcessState(NamedTuple):
     tracer_pid: int
     threads: int
     is_kernel_thread: bool
+    image: int  # where its first stack begins: another number after exec; 0 where not permitted
 
 
 def ticks_per_s() -> int:
@@ -84,36 +93,174 @@ def process_state(pid: int) -> ProcessState | None:
         int(fields[17]),
         # PF_KTHREAD; a kernel thread has no memory of its own to look into.
         bool(int(fields[6]) & 0x00200000),
+        int(fields[25]),
     )
 
 
-def threads(pid: int) -> dict[int, KernelThread] | None:
-    """All OS threads of a process by TID; None where they cannot be read."""
-    if not ON_LINUX:
-        return None
-    try:
-        folder = os.open(f"/proc/{pid}/task", os.O_RDONLY | os.O_DIRECTORY)
-    except OSError:
-        return None
-    try:
-        found = (_thread(folder, name) for name in os.listdir(folder))
-        return {thread.tid: thread for thread in found if thread}
-    finally:
-        os.close(folder)
+class Tasks:
+    """The OS threads of a process, for a reader that comes back: what stays open is cheap to read.
+
+    Not for use by several threads at once.
+    """
+
+    # Descriptors that are left to everything else in this process.
+    _SPARE_DESCRIPTORS = 128
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.changed: list[int] = []  # TIDs of those that are new or have run, by the latest look
+        self.gone: list[int] = []  # of those that ended, and maybe others that have their ids now
+        self._known: dict[str, _Task] = {}
+        self._counters: dict[int, Counters] = {}
+        self._free = _descriptors_allowed() - self._SPARE_DESCRIPTORS
+
+    def counters(self) -> Mapping[int, Counters] | None:
+        """The scheduling counters of all threads by TID; None where they cannot be read.
+
+        The same mapping each time, brought up to date; `changed` and `gone` say where.
+        """
+        if not ON_LINUX:
+            return None
+        try:
+            names = os.listdir(f"/proc/{self.pid}/task")
+        except OSError:
+            return None
+        self.changed, self.gone = [], []
+        known, pread = self._known, os.pread
+        for name in names:
+            task = known.get(name)
+            # This is done for each thread at each tick, so it is worth its few lines here.
+            if task is not None and task.handle is not None:
+                try:
+                    if pread(task.handle, 64, 0) == task.raw:
+                        continue
+                except OSError:
+                    pass  # it has ended, and its id has been handed out again
+            self._look_again(name, task)
+        for name in known.keys() - set(names):
+            self._forget(name)
+        return self._counters or None
+
+    def _look_again(self, name: str, task: _Task | None) -> None:
+        """Read a thread that has run, or is new."""
+        counters = task.counters() if task else None
+        if task is not None and counters is None:
+            self._forget(name)
+            task = None
+        if task is None:
+            task = self._opened(name)
+            counters = task.counters() if task else None
+            if task is None or counters is None:
+                self._close(task)
+                return
+            self._known[name] = task
+        if self._counters.get(task.tid) != counters:
+            assert counters is not None
+            self._counters[task.tid] = counters
+            self.changed.append(task.tid)
+
+    def _forget(self, name: str) -> None:
+        task = self._known.pop(name)
+        self._close(task)
+        del self._counters[task.tid]
+        self.gone.append(task.tid)
+
+    def details(self, tids: Iterable[int]) -> dict[int, KernelThread]:
+        """What else the kernel knows of some threads; without those that have ended."""
+        try:
+            folder = os.open(f"/proc/{self.pid}/task", os.O_RDONLY | os.O_DIRECTORY)
+        except OSError:
+            return {}
+        try:
+            found = (_thread(folder, str(tid)) for tid in tids)
+            return {thread.tid: thread for thread in found if thread}
+        finally:
+            os.close(folder)
+
+    def stacks(self) -> list[tuple[int, int]]:
+        """The ranges of memory that may be a thread's stack, in order: readable and writable."""
+        ranges: list[tuple[int, int]] = []
+        with contextlib.suppress(OSError, ValueError):
+            for line in Path(f"/proc/{self.pid}/maps").read_bytes().splitlines():
+                span, rights, _ = line.split(b" ", 2)
+                if rights.startswith(b"rw"):
+                    start, end = span.split(b"-")
+                    ranges.append((int(start, 16), int(end, 16)))
+        return ranges
+
+    def close(self) -> None:
+        """Give back the descriptors."""
+        for task in self._known.values():
+            self._close(task)
+        self._known.clear()
+        self._counters.clear()
+
+    def _opened(self, name: str) -> _Task | None:
+        path = f"/proc/{self.pid}/task/{name}"
+        try:
+            fields = _after_name(Path(f"{path}/stat").read_bytes())
+            start_ticks = int(fields[19])
+            handle = None
+            if self._free > 0:
+                with contextlib.suppress(FileNotFoundError):  # a kernel without these counters
+                    handle = os.open(f"{path}/schedstat", os.O_RDONLY | os.O_CLOEXEC)
+                    self._free -= 1
+            return _Task(int(name), start_ticks, path, handle)
+        except (OSError, IndexError, ValueError):
+            return None
+
+    def _close(self, task: _Task | None) -> None:
+        if task is not None and task.handle is not None:
+            os.close(task.handle)
+            task.handle = None
+            self._free += 1
 
 
-def births(pid: int) -> dict[int, int] | None:
-    """The start time in ticks of every OS thread by TID; None where they cannot be read."""
-    try:
-        names = os.listdir(f"/proc/{pid}/task")
-    except OSError:
-        return None
-    born: dict[int, int] = {}
-    for name in names:
-        with contextlib.suppress(OSError):
-            fields = _after_name(Path(f"/proc/{pid}/task/{name}/stat").read_bytes())
-            born[int(name)] = int(fields[19])
-    return born
+class _Task:
+    """One thread, with its counters kept open."""
+
+    __slots__ = ("handle", "path", "raw", "start_ticks", "tid")
+
+    def __init__(self, tid: int, start_ticks: int, path: str, handle: int | None) -> None:
+        self.tid = tid
+        self.start_ticks = start_ticks
+        self.path = path
+        self.handle = handle
+        self.raw = b""  # what was read last
+
+    def counters(self) -> Counters | None:
+        """The counters now; None when the thread has ended."""
+        try:
+            handle = self.handle
+            self.raw = self._read_by_path() if handle is None else os.pread(handle, 64, 0)
+        except OSError:
+            return None
+        fields = self.raw.split()
+        if len(fields) < 3:
+            return Counters(self.start_ticks, None, None)
+        return Counters(self.start_ticks, int(fields[2]), int(fields[0]))
+
+    def _read_by_path(self) -> bytes:
+        # The id may have been handed out again since, and then this is another thread.
+        stat = Path(f"{self.path}/stat").read_bytes()
+        if int(_after_name(stat)[19]) != self.start_ticks:
+            raise ProcessLookupError
+        try:
+            return Path(f"{self.path}/schedstat").read_bytes()
+        except FileNotFoundError:
+            return b""
+
+
+def _descriptors_allowed() -> int:
+    """How many files this process may have open: as many as it is allowed to allow itself."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            return hard if hard != resource.RLIM_INFINITY else 1 << 20
+    return soft if soft != resource.RLIM_INFINITY else 1 << 20
 
 
 def inner_tids(pid: int) -> dict[int, int]:
@@ -139,14 +286,14 @@ def _thread(folder: int, name: str) -> KernelThread | None:
     """One thread; None when it ended before it was read."""
     try:
         fields = _after_name(_read(folder, f"{name}/stat"))
+        call, stack_pointer = _call(folder, name)
         return KernelThread(
             int(name),
             int(fields[19]),
             fields[0].decode(),
-            int(fields[11]) + int(fields[12]),
-            _runs(folder, name),
-            _call(folder, name) if _NUMBERS_KNOWN else None,
+            call,
             _wchan(folder, name),
+            stack_pointer,
         )
     except (OSError, IndexError, ValueError):
         return None
@@ -165,16 +312,17 @@ def _after_name(stat: bytes) -> list[bytes]:
     return stat[stat.rindex(b")") + 2 :].split()
 
 
-def _runs(folder: int, name: str) -> int | None:
-    with contextlib.suppress(OSError, IndexError, ValueError):
-        return int(_read(folder, f"{name}/schedstat").split()[2])
-    return None
-
-
-def _call(folder: int, name: str) -> Call | None:
-    with contextlib.suppress(OSError, IndexError, ValueError):
-        return parse_call(_read(folder, f"{name}/syscall").split())
-    return None
+def _call(folder: int, name: str) -> tuple[Call | None, int | None]:
+    """The call that a thread is in, and its stack pointer; None for what is not to be had."""
+    try:
+        fields = _read(folder, f"{name}/syscall").split()
+    except OSError:
+        return None, None
+    call = pointer = None
+    with contextlib.suppress(IndexError, ValueError):
+        pointer = int(fields[-2], 16)
+        call = parse_call(fields) if _NUMBERS_KNOWN else None
+    return call, pointer
 
 
 def parse_call(fields: list[bytes]) -> Call | None:

@@ -74,7 +74,7 @@ def _of_user(pid: int, proc: Path) -> Iterator[Limit]:
             status = _text(proc / other / "status")
             if _field(status, "Uid") == uid:
                 used += int(_field(status, "Threads") or 0)
-    user = f"user {_user_name(int(uid))}"
+    user = f"user {user_name(int(uid))}"
     yield Limit(f"RLIMIT_NPROC {allowed[1]} ({user})", used, int(allowed[1]), 1.0)
 
 
@@ -90,7 +90,8 @@ def _is_exempt(status: str, uid_map: Path) -> bool:
     return _field(status, "Uid") == "0" or bool(rights & _EXEMPTING)
 
 
-def _user_name(uid: int) -> str:
+def user_name(uid: int) -> str:
+    """What a user is called; the number where it has no name."""
     with contextlib.suppress(ImportError, KeyError, OverflowError):
         import pwd  # not on Windows
 

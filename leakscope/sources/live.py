@@ -1,29 +1,32 @@
-"""A living process as a source of samples: py-spy's stacks joined with the kernel's facts."""
+"""A living process as a source of samples: py-spy's stacks joined with the kernel's facts.
+
+At each tick the kernel is asked who is there and who has run. py-spy is called when there is
+something that it alone can tell (see pacing); in between, a thread that has not run since its stack
+was read still has that stack.
+"""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from leakscope.dumps import DumpedThread
-from leakscope.errors import DumpFailed, DumpHung, LeakscopeError, NoSuchProcess, Unsupported
-from leakscope.identities import Identities
-from leakscope.model import (
-    Missed,
-    Parking,
-    RunState,
-    Sample,
-    Snapshot,
-    ThreadKey,
-    ThreadSample,
+from leakscope.errors import (
+    DumpFailed,
+    DumpHung,
+    LeakscopeError,
+    NoInterpreter,
+    NoSuchProcess,
+    Unsupported,
 )
-from leakscope.report import EndedBy
+from leakscope.model import Missed, Sample, Snapshot
+from leakscope.pacing import Pace
+from leakscope.report import Cost, EndedBy
 from leakscope.sources import kernel
-from leakscope.sources.kernel import KernelThread
+from leakscope.sources.budget import Budget
+from leakscope.sources.joining import Join
 from leakscope.sources.pyspy import PySpy
-from leakscope.sources.sockets import Sockets
 from leakscope.sources.stopping import Clock, Stop
 
 _log = logging.getLogger(__name__)
@@ -54,26 +57,42 @@ class LiveSource:
         schedule: Schedule,
         stop: Stop,
         *,
-        blocking: bool = False,
         pyspy: PySpy | None = None,
+        blocking: bool = False,
+        budget: Budget | None = None,
+        clock: Clock | None = None,
     ) -> None:
+        """`budget` is what dumps may take; without one, each sample is a dump."""
         self.pid = pid
         self.schedule = schedule
         self.ended_by = EndedBy.ONE_SAMPLE
-        self.clock = Clock()
+        self.clock = clock or Clock()
         self._stop = stop
         self._first_s = 0.0
         self._pyspy = pyspy or PySpy(pid, blocking=blocking)
-        self._blocking = self._pyspy.blocking
-        self._identities = Identities()
-        self._sockets = Sockets(pid)
-        self._perturbed: dict[tuple[int, int], int] = {}
-        self._ticks_per_s = kernel.ticks_per_s()
-        self._boot_s = kernel.boot_elapsed_s(self.clock.elapsed_s())
+        self._budget = budget
+        self._pace = Pace(budget.max_share if budget else None)
+        self._join = Join(pid, self._pyspy, self.clock, one_look=schedule.count == 1)
+        self._dumps = self._failed = self._ticks = 0
+        self._has_stacks = False
         state = kernel.process_state(pid)
         if kernel.ON_LINUX and state is None:
-            raise NoSuchProcess(f"there is no process {pid}")
-        self._start_ticks = state.start_ticks if state else None
+            from leakscope.sources import advice
+
+            raise advice.missing(pid)
+        self._born = (state.start_ticks, state.image) if state else None
+
+    def close(self) -> None:
+        """Give back what is held open, and end a dump that is under way."""
+        self._pyspy.close()
+        self._join.close()
+
+    @property
+    def cost(self) -> Cost:
+        """What looking has taken so far."""
+        blocking = self._pyspy.blocking
+        longest_s = self._join.longest_dump_s if blocking else 0.0
+        return Cost(self._pyspy.cpu_s, self._dumps, self._failed, self._ticks, longest_s)
 
     def samples(self) -> Iterator[Sample]:
         """One sample each interval. Raises LeakscopeError when not one can be had."""
@@ -84,12 +103,12 @@ class LiveSource:
             began_s = self.clock.elapsed_s()
             self._first_s = began_s if not taken else self._first_s
             try:
-                sample = self._sample()
+                sample = self.look(last=self._is_last(taken))
             except LeakscopeError as error:
                 if not had_one:
                     raise
                 if isinstance(error, NoSuchProcess):
-                    self.ended_by = EndedBy.TARGET_EXITED
+                    self.ended_by = self._end_of_target()
                     return
                 sample = Missed(time.time(), began_s, str(error))
             if isinstance(sample, Missed):
@@ -105,14 +124,41 @@ class LiveSource:
         if not had_one:
             raise Unsupported(f"not one sample of process {self.pid} succeeded: {why}")
 
+    def look(self, *, last: bool = False) -> Sample:
+        """One sample now; `last` says that none comes after it, so that all is to be known.
+
+        Raises NoSuchProcess when the process has ended, and other LeakscopeErrors when it cannot be
+        read at all.
+        """
+        self._ticks += 1
+        began_s = self.clock.elapsed_s()
+        if self._pace.every_tick or not self._join.knows_counters():
+            return self._dumped(began_s)
+        self._join.count()
+        if not self._pyspy.is_under_way and not (last or self._is_due()):
+            return self._join.tick()
+        return self._dumped_meanwhile(began_s, last=last)
+
+    # --- when ---------------------------------------------------------------------------------
+
+    def _due_s(self) -> float:
+        # Due times are whole intervals from the first sample, so that delays don't add up.
+        done = int((self.clock.elapsed_s() - self._first_s) / self.schedule.interval_s)
+        return self._first_s + (done + 1) * self.schedule.interval_s
+
+    def _is_last(self, taken: int) -> bool:
+        """Whether the next sample is known to be the last one."""
+        count, end_s = self.schedule.count, self.schedule.duration_s
+        if count is not None and taken + 1 >= count:
+            return True
+        return end_s is not None and self._due_s() > end_s + _LATE_S
+
     def _wait_for_next(self, taken: int) -> EndedBy | None:
         """Wait until the next sample is due; the reason when there is to be none."""
         schedule = self.schedule
         if schedule.count is not None and taken >= schedule.count:
             return EndedBy.COUNT
-        # Due times are whole intervals from the first sample, so that delays don't add up.
-        done = int((self.clock.elapsed_s() - self._first_s) / schedule.interval_s)
-        due_s = self._first_s + (done + 1) * schedule.interval_s
+        due_s = self._due_s()
         end_s = schedule.duration_s
         if end_s is not None and due_s > end_s + _LATE_S:
             self._stop.wait(end_s - self.clock.elapsed_s())
@@ -123,166 +169,105 @@ class LiveSource:
         if self._stop.signalled:
             return EndedBy.SIGNAL
         if self._stop.target_ended or self._is_another_process():
-            return EndedBy.TARGET_EXITED
+            return self._end_of_target()
         return None
 
     def _is_another_process(self) -> bool:
-        """Whether the target has ended, or its PID has been given to another process."""
-        if self._start_ticks is None:
+        """Whether the target has ended, or its PID now runs something else."""
+        if self._born is None:
             return False
         state = kernel.process_state(self.pid)
-        return state is None or state.start_ticks != self._start_ticks or state.state in "ZX"
+        if state is None or state.state in "ZX":
+            return True
+        return (state.start_ticks, state.image) != self._born
 
-    def _sample(self) -> Sample:
-        """One sample, tried again until it succeeds or half the interval is used up."""
-        began_s = self.clock.elapsed_s()
+    def _end_of_target(self) -> EndedBy:
+        """How the target ended; a program that another one took the place of is over as well."""
+        state = kernel.process_state(self.pid)
+        if state and self._born and state.start_ticks == self._born[0] and state.state not in "ZX":
+            return EndedBy.EXEC
+        return EndedBy.TARGET_EXITED
+
+    def _is_due(self) -> bool:
+        assert self._budget is not None
+        spent_s = self._budget.spent_s() if self._pace.has_begun else 0.0
+        return self._pace.is_due(self.clock.elapsed_s(), self._join.news(), spent_s)
+
+    # --- dumps --------------------------------------------------------------------------------
+
+    def _dumped(self, began_s: float) -> Sample:
+        """A sample with its stacks, tried again until it succeeds or half the interval is used."""
         tries = 0
         while True:
             tries += 1
             try:
-                return self._snapshot(tries)
+                self._join.prepare()
+                return self._read(tries)
             except DumpFailed as error:
-                _log.debug("try %d: %s", tries, error)
-                used_s = self.clock.elapsed_s() - began_s
-                enough = tries >= MIN_TRIES and used_s >= self.schedule.interval_s / 2
-                enough = enough or isinstance(error, DumpHung)
-                if enough or self._stop.wait(0.005):
-                    if self._stop.target_ended or self._is_another_process():
-                        raise NoSuchProcess(f"process {self.pid} has ended") from None
-                    return Missed(time.time(), began_s, str(error), tries)
+                if self._is_enough(error, tries, began_s) or self._stop.wait(0.005):
+                    return self._given_up(error, tries, began_s)
 
-    def _snapshot(self, tries: int) -> Snapshot:
-        self._sockets.new_look()
-        facts = kernel.threads(self.pid)
-        elapsed_s, taken_at = self.clock.elapsed_s(), time.time()
-        dumped = self._pyspy.dump()
-        if self._is_another_process():
-            raise NoSuchProcess(f"process {self.pid} has ended")
-        tids = self._tids(dumped, facts, tries)
-        if self._blocking and facts is not None:
-            self._note_perturbation(facts)
-        native = self._native(facts, set(tids.values()))
-        if facts is not None and any(tid not in facts for tid in tids.values()):
-            facts = {**(kernel.threads(self.pid) or {}), **facts}  # some began during the dump
-        threads = [self._thread(thread, tids.get(thread.handle), facts) for thread in dumped]
-        return Snapshot(
-            taken_at,
-            elapsed_s,
-            tuple(thread for thread in threads if thread),
-            len(facts) if facts else None,
-            native,
-            tries,
-        )
+    def _dumped_meanwhile(self, began_s: float, *, last: bool) -> Sample:
+        """A sample with its stacks if these can be had within half the interval, else a tick.
 
-    def _native(self, facts: Mapping[int, KernelThread] | None, python: set[int]) -> int | None:
-        """How many OS threads are not Python's: there before the dump and after it, but not in it.
-
-        A thread is the kernel's a moment before it is Python's, so a newborn one does not count.
+        A dump that takes longer goes on while the ticks are held, and is read when it is over.
         """
-        if facts is None:
-            return None
-        now_ticks = (self.clock.elapsed_s() + self._boot_s) * self._ticks_per_s
-        unknown = {
-            tid
-            for tid, thread in facts.items()
-            if tid not in python and now_ticks - thread.start_ticks > self._ticks_per_s / 2
-        }
-        return len(unknown & (kernel.births(self.pid) or {}).keys()) if unknown else 0
+        tries = 0
+        while True:
+            used_s = self.clock.elapsed_s() - began_s
+            left_s = max(self.schedule.interval_s / 2 - used_s, 0.0)
+            try:
+                if not self._pyspy.is_under_way:
+                    self._join.prepare()
+                    self._pyspy.start()
+                tries += 1
+                if not self._pyspy.is_finished(self._pyspy.timeout_s if last else left_s):
+                    return self._join.tick()
+                return self._read(tries)
+            except DumpFailed as error:
+                if self._is_enough(error, tries, began_s) or self._stop.wait(0.005):
+                    return self._given_up(error, tries, began_s)
 
-    def _tids(
-        self,
-        dumped: tuple[DumpedThread, ...],
-        facts: Mapping[int, KernelThread] | None,
-        tries: int,
-    ) -> dict[int, int]:
-        """The kernel's id of each dumped thread, by its handle, as far as it can be told."""
-        given = {t.handle: t.os_thread_id for t in dumped if t.os_thread_id is not None}
-        if facts is None:
-            return given
-        if not given and dumped:
-            return self._matched(dumped, facts, tries)
-        if any(tid not in facts for tid in given.values()):
-            outer = kernel.inner_tids(self.pid)
-            if any(inner != tid for inner, tid in outer.items()):
-                return {handle: outer[tid] for handle, tid in given.items() if tid in outer}
-        return given
+    def _read(self, tries: int) -> Snapshot:
+        self._dumps += 1
+        try:
+            snapshot = self._join.snapshot(
+                tries, self._is_another_process, with_unread=not self._pace.every_tick
+            )
+        except DumpFailed as error:
+            self._failed += 1
+            self._charge()
+            self._pace.failed(
+                self.clock.elapsed_s(), self._join.last_cpu_s, lasting=error.is_lasting
+            )
+            raise
+        self._charge()
+        self._pace.dumped(self.clock.elapsed_s(), self._join.last_cpu_s)
+        self._has_stacks = True
+        if self._budget is not None:
+            self._budget.begin()
+        return snapshot
 
-    def _matched(
-        self, dumped: tuple[DumpedThread, ...], facts: Mapping[int, KernelThread], tries: int
-    ) -> dict[int, int]:
-        """By the order of births, where py-spy doesn't say (Python 3.8 to 3.10).
+    def _charge(self) -> None:
+        """Note what a dump took; what was spent until the first one was over is start-up."""
+        if self._budget is not None and self._pace.has_begun:
+            self._budget.charge(self._join.last_cpu_s)
 
-        Threads that begin or end during the dump spoil the order; then the lists before and after
-        it differ, and the dump is made anew.
-        """
-        before = {tid: thread.start_ticks for tid, thread in facts.items()}
-        after = kernel.births(self.pid)
-        if before != after:
-            if self.schedule.count == 1 and tries >= MIN_TRIES:
-                return {}  # for one look, stacks without ids are better than nothing
-            raise DumpFailed("threads began or ended during the dump")
-        matched = self._identities.match(dumped, before)
-        return matched if matched is not None else self._identities.known()
+    def _is_enough(self, error: DumpFailed, tries: int, began_s: float) -> bool:
+        _log.debug("try %d: %s", tries, error)
+        used_s = self.clock.elapsed_s() - began_s
+        enough = used_s >= self.schedule.interval_s / 2
+        if self._pace.every_tick:
+            enough = enough and tries >= MIN_TRIES
+        return enough or isinstance(error, DumpHung) or error.is_lasting
 
-    def _note_perturbation(self, before: Mapping[int, KernelThread]) -> None:
-        """A blocking dump itself makes every thread run: that is not to be taken for work."""
-        for tid, thread in (kernel.threads(self.pid) or {}).items():
-            old = before.get(tid)
-            if old is None or old.start_ticks != thread.start_ticks:
-                continue
-            if thread.runs is not None and old.runs is not None:
-                key = (tid, thread.start_ticks)
-                self._perturbed[key] = self._perturbed.get(key, 0) + thread.runs - old.runs
-
-    def _thread(
-        self, dumped: DumpedThread, tid: int | None, facts: Mapping[int, KernelThread] | None
-    ) -> ThreadSample | None:
-        """The thread with what the kernel knows of it; None when it ended during the dump."""
-        if facts is None or tid is None:
-            return self._without_kernel(dumped, tid)
-        known = facts.get(tid)
-        if known is None:
-            return None
-        running = known.state == "R" or dumped.owns_gil
-        runs = known.runs
-        if runs is not None:
-            runs -= self._perturbed.get((known.tid, known.start_ticks), 0)
-        return ThreadSample(
-            ThreadKey(self.pid, known.tid, known.start_ticks),
-            dumped.name,
-            dumped.frames,
-            RunState.RUNNING if running else RunState.BLOCKED,
-            known.start_ticks / self._ticks_per_s - self._boot_s,
-            self._parking(known),
-            runs,
-            known.cpu_ticks,
-        )
-
-    def _parking(self, known: KernelThread) -> Parking:
-        call = known.call
-        if call is None:
-            return Parking(None, known.wchan)
-        connection = None
-        if call.descriptor is not None:
-            connection = self._sockets.connection(call.descriptor)
-        return Parking(
-            call.number,
-            known.wchan,
-            call.deadline,
-            call.futex,
-            call.child,
-            connection.peer if connection else None,
-            connection.accepted if connection else None,
-        )
-
-    def _without_kernel(self, dumped: DumpedThread, tid: int | None) -> ThreadSample:
-        if kernel.ON_LINUX:
-            # The thread could not be found in /proc; py-spy's own guess is then often wrong.
-            state = RunState.UNKNOWN
-        else:
-            running = dumped.active or dumped.owns_gil
-            state = RunState.RUNNING if running else RunState.BLOCKED
-        handle = dumped.handle if tid is None else None
-        return ThreadSample(
-            ThreadKey(self.pid, tid, None, handle), dumped.name, dumped.frames, state
-        )
+    def _given_up(self, error: DumpFailed, tries: int, began_s: float) -> Sample:
+        if self._stop.target_ended or self._is_another_process():
+            raise NoSuchProcess(f"process {self.pid} has ended") from None
+        # Stacks that are known go on to hold for what has not run since; where none ever was read,
+        # counting threads is worth a report only if py-spy fails for there being too many.
+        holds = self._has_stacks and not self._pace.every_tick
+        if (holds or isinstance(error, NoInterpreter)) and self._join.knows_counters():
+            self._join.count()
+            return self._join.tick(str(error), tries)
+        return Missed(time.time(), began_s, str(error), tries)

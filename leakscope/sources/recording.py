@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from typing import IO, Any, BinaryIO, NamedTuple, cast
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
+from leakscope.checked import BadValue, count, decoded, fields, finite, items, seconds, whole, wrong
+from leakscope.checked import text as checked_text
+from leakscope.destination import Destination, Growing
 from leakscope.dumps import BadDump, DumpedThread, threads_of
 from leakscope.errors import UsageProblem
 from leakscope.limits import Resources
@@ -21,74 +22,131 @@ from leakscope.model import (
     Target,
     ThreadKey,
     ThreadSample,
+    Tick,
 )
-from leakscope.tape import MARK, BadRecording, Decoder, Encoder, End, Head, finite
+from leakscope.rounds import Ended, Event, Joined, LeftOut, Of
+from leakscope.sources.lines import BROKEN_GZIP, Lines, TooLong
+from leakscope.tape import MARK, BadRecording, Decoder, Encoder, End, Head
+from leakscope.tapes import MARK as MARK_OF_SEVERAL
+from leakscope.tapes import DecoderOfSeveral, EncoderOfSeveral, HeadOfSeveral
 
-# A line longer than this is none that leakscope or py-spy wrote of 4096 threads with 4096 frames
-# each in practice; it would only fill the memory.
-MAX_LINE = 256 * 1024 * 1024
+Look = Changes | Missed | Snapshot | Tick | Resources
 
-Look = Changes | Missed | Snapshot | Resources
+
+# zlib's number for the form of gzip, whose head it then writes too, with the largest window.
+_GZIP = 31
 
 
 class Recorder:
-    """Writes a recording, a line a look, each flushed."""
+    """Writes a recording, a line a look, each in the file before the next look.
 
-    def __init__(self, path: str, head: Head) -> None:
-        self._path = path
+    It is one of several processes if its head says so.
+    """
+
+    def __init__(self, path: str) -> None:
+        """Raises UsageProblem when nothing can be written there; nothing is until `begin`."""
+        self.path = path
+        self._destination = Destination(path)
         self._encoder = Encoder()
-        self._file: IO[str] = self._open(path)
+        self._several: EncoderOfSeveral | None = None
+        self._packer = zlib.compressobj(wbits=_GZIP) if path.endswith(".gz") else None
+        self._file: Growing | None = None
+        self.lost: str | None = None  # why it holds no more from some moment on
+
+    def begin(self, head: Head | HeadOfSeveral) -> None:
+        """Make the file. Raises UsageProblem when not even its first line can be written."""
+        if isinstance(head, HeadOfSeveral):
+            self._several = EncoderOfSeveral()
+            line = self._several.head(head)
+        else:
+            line = self._encoder.head(head)
         try:
-            self._write(self._encoder.head(head))
-        except UsageProblem:
-            with suppress(OSError):
-                self._file.close()
-            raise
+            self._file = Growing(self._destination, self._packed(line))
+        except BrokenPipeError as error:
+            raise self._destination.problem(error) from None
 
     def record(self, look: Changes | Missed | Resources) -> None:
-        """Add a look. Raises UsageProblem when the disk is full; what was written stays good."""
-        self._write(self._encoder.look(look))
+        """Add a look. On a full disk the recording ends with the look before, see `lost`."""
+        if self._file is not None:
+            self._add(self._packed(self._encoder.look(look)))
+
+    def record_event(self, event: Event) -> None:
+        """Add what came in, samples as changes; of one process only its looks. As `record`."""
+        if self._several is not None:
+            if self._file is not None:
+                self._add(self._packed(self._several.event(event)))
+        elif isinstance(event, Of) and not isinstance(event.look, Snapshot | Tick):
+            self.record(event.look)
 
     def close(self, ended_by: str) -> None:
         """Write the end, and close."""
-        self._write(self._encoder.end(End(ended_by)))
+        if self._file is not None:
+            last = self._packed(self._encoder.end(End(ended_by)))
+            self._add(last + (self._packer.flush() if self._packer else b""))
+        if self._file is not None:
+            self._end()
+        self._destination.close()
+
+    def _packed(self, line: str) -> bytes:
+        """A line as it stands in the file; in gzip all of it can be unpacked at once."""
+        raw = f"{line}\n".encode("ascii")
+        if self._packer is None:
+            return raw
+        return self._packer.compress(raw) + self._packer.flush(zlib.Z_SYNC_FLUSH)
+
+    def _add(self, piece: bytes) -> None:
+        assert self._file is not None
+        try:
+            self._file.add(piece)
+        except OSError as error:
+            # No line after this one could be read: each tells what changed since the one before.
+            self.lost = error.strerror or str(error)
+            self._end()
+
+    def _end(self) -> None:
+        assert self._file is not None
         self._file.close()
-
-    def _open(self, path: str) -> IO[str]:
-        try:
-            if path.endswith(".gz"):
-                return gzip.open(path, "wt", encoding="ascii")
-            return open(path, "w", encoding="ascii")
-        except OSError as error:
-            raise UsageProblem(f"cannot write to {path}: {error.strerror}") from None
-
-    def _write(self, line: str) -> None:
-        try:
-            self._file.write(line + "\n")
-            self._file.flush()
-        except OSError as error:
-            raise UsageProblem(f"cannot write to {self._path}: {error.strerror}") from None
+        self._file = None
 
 
 class Recording:
     """A recording as a source of looks: leakscope's own, or py-spy's JSON, a sample a line.
 
-    `file` is one that is open already, `path` then only its name.
+    `lines` are those of a file that is open already, `path` then only its name.
     """
 
-    def __init__(self, path: str, file: BinaryIO | None = None) -> None:
+    def __init__(self, path: str, lines: Lines | None = None) -> None:
         self.path = path
-        self._file = file
+        self._given = lines
         self.head: Head | None = None
+        self.head_of_several: HeadOfSeveral | None = None
         self.ended_by: str | None = None
         self.cut_off: str | None = None  # what was wrong with the rest, where there is a loss
 
     def looks(self, until_s: float | None = None) -> Iterator[Look]:
-        """All looks, or those of the first seconds.
+        """All looks, or those of the first seconds; those of several processes mixed.
 
         Raises UsageProblem, with file and line number, when there is nothing sound to read. A file
         that ends in the middle is read up to there, and `cut_off` says so.
         """
+        for event in self.events(until_s):
+            if isinstance(event, Of):
+                yield event.look
+
+    def events(self, until_s: float | None = None) -> Iterator[Event]:
+        """What came in, as it came; one process alone joins before its first look. As `looks`."""
+        has_joined = False
+        for found in self._found(until_s):
+            if isinstance(found, Joined | Of | Ended | LeftOut):
+                yield found
+                continue
+            if not has_joined:
+                head = self.head
+                yield Joined(0, head.target if head else Target(0), from_start=True)
+            has_joined = True
+            yield Of(0, found)
+
+    def _found(self, until_s: float | None) -> Iterator[Look | Event]:
         decoder = _OfLines(self)
         first_s: float | None = None
         for number, line in self._lines():
@@ -102,28 +160,31 @@ class Recording:
                     ) from None
                 self.cut_off = f"line {number}: {error}"
                 return
-            if look is None:
-                continue
-            first_s = look.elapsed_s if first_s is None else first_s
-            if until_s is not None and look.elapsed_s - first_s > until_s:
-                return
-            yield look
+            at_s = None if look is None else _elapsed_s(look)
+            if at_s is not None:
+                first_s = at_s if first_s is None else first_s
+                if until_s is not None and at_s - first_s > until_s:
+                    return
+            if look is not None:
+                yield look
         if first_s is None:
-            raise UsageProblem(f"{self.path} holds no samples")
+            lost = f", {self.cut_off}" if self.cut_off else ""
+            raise UsageProblem(f"{self.path}{lost}" if lost else f"{self.path} holds no samples")
         if decoder.is_own and self.ended_by is None and self.cut_off is None:
-            self.cut_off = "it has no last line, so whoever wrote it was killed"
+            self.cut_off = (
+                "it has no last line, so whoever wrote it was killed, or the disk was full"
+            )
 
     def _lines(self) -> Iterator[tuple[int, str]]:
         number = 0
         try:
-            with self._opened() as file:
-                while raw := file.readline(MAX_LINE):
-                    number += 1
-                    if len(raw) >= MAX_LINE:
-                        raise UsageProblem(f"{self.path}, line {number}: too long to be a sample")
-                    if raw.strip():
+            with self._opened() as lines:
+                for number, raw in lines:
+                    if not raw.isspace():
                         yield number, raw.decode("utf-8", "surrogateescape")
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        except TooLong as error:
+            self.cut_off = f"line {error.line}: {error}"
+        except BROKEN_GZIP as error:
             if not number:
                 raise UsageProblem(f"{self.path} is not sound gzip: {error}") from None
             self.cut_off = f"after line {number}: {error}"
@@ -131,25 +192,19 @@ class Recording:
             raise UsageProblem(f"cannot read {self.path}: {error.strerror or error}") from None
 
     @contextmanager
-    def _opened(self) -> Iterator[BinaryIO]:
-        if self._file is not None:
-            with unpacked(self._file) as plain:
-                yield plain
+    def _opened(self) -> Iterator[Lines]:
+        if self._given is not None:
+            yield self._given
             return
-        with open(self.path, "rb") as file, unpacked(file) as plain:
-            yield plain
+        with open(self.path, "rb") as file:
+            yield Lines(file)
 
 
-@contextmanager
-def unpacked(file: BinaryIO) -> Iterator[BinaryIO]:
-    """What a file holds, gzipped or not; it must be one that can go back to its beginning."""
-    is_gzip = file.read(2) == b"\x1f\x8b"
-    file.seek(0)
-    if is_gzip:
-        with gzip.GzipFile(fileobj=file) as plain:
-            yield cast(BinaryIO, plain)
-    else:
-        yield file
+def _elapsed_s(found: Look | Event) -> float | None:
+    """When a look was; None for what is none."""
+    if isinstance(found, Of):
+        return found.look.elapsed_s
+    return None if isinstance(found, Joined | Ended | LeftOut) else found.elapsed_s
 
 
 class _OfLines:
@@ -158,6 +213,7 @@ class _OfLines:
     def __init__(self, recording: Recording) -> None:
         self._recording = recording
         self._own = Decoder()
+        self._several: DecoderOfSeveral | None = None
         self._raw: _RawSamples | None = None
         self._started = False
 
@@ -166,17 +222,22 @@ class _OfLines:
         """Whether the lines are of a recording of leakscope's own."""
         return self._started and self._raw is None
 
-    def look(self, line: str) -> Look | None:
-        """The look that a line holds; None for lines that hold none."""
+    def look(self, line: str) -> Look | Event | None:
+        """The look, or the event, that a line holds; None for lines that hold none."""
         if not self._started:
             self._started = True
-            if MARK not in line[:100]:
+            if MARK_OF_SEVERAL in line[:100]:
+                self._several = DecoderOfSeveral()
+            elif MARK not in line[:100]:
                 self._raw = _RawSamples(self._recording)
         if self._raw:
             return self._raw.look(line)
-        said = self._own.line(line)
+        said = self._several.line(line) if self._several else self._own.line(line)
         if isinstance(said, Head):
             self._recording.head = said
+            return None
+        if isinstance(said, HeadOfSeveral):
+            self._recording.head_of_several = said
             return None
         if isinstance(said, End):
             self._recording.ended_by = said.ended_by
@@ -202,41 +263,48 @@ class _RawSamples:
     def __init__(self, recording: Recording) -> None:
         self._recording = recording
         self._zero_at: float | None = None
+        self._latest_s = 0.0
         self._ticks_per_s = 100.0
         self._boot_at: float | None = None
 
     def look(self, line: str) -> Look | None:
         """The sample of a line; None for the head."""
         try:
-            said = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise BadDump(f"not JSON: {error}") from None
+            said = decoded(line)
+        except BadValue as error:
+            raise BadDump(str(error)) from None
         try:
-            if "clk_tck" not in said:
+            if "clk_tck" not in fields(said):
                 return self._sample(said)
             self._head(said)
             return None
-        except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-            if isinstance(error, BadDump | BadRecording):
-                raise
-            raise BadDump(f"not a sample: {error!r}") from None
+        except BadDump:
+            raise
+        except (KeyError, TypeError, ValueError) as error:
+            raise BadDump(f"not a sample: {wrong(error)}") from None
 
     def _head(self, said: dict[str, Any]) -> None:
         self._ticks_per_s = finite(said["clk_tck"])
-        self._boot_at = finite(said["boot_time"])
-        target = Target(int(said["pid"]), python=said.get("python"))
+        if self._ticks_per_s < 1:  # 100 on all Linux, once up to 1024
+            raise BadValue("clk_tck is less than one tick a second")
+        self._boot_at = seconds(said["boot_time"])
+        target = Target(count(said["pid"]), python=_text(said.get("python")))
         self._recording.head = Head(target, None)
 
     def _sample(self, said: dict[str, Any]) -> Look:
-        taken_at = finite(said["t"])
+        taken_at = seconds(said["t"])
         if self._zero_at is None:
             self._zero_at = taken_at
         elapsed_s = taken_at - self._zero_at
+        if elapsed_s < self._latest_s:
+            raise BadValue("its time runs backwards")
+        self._latest_s = elapsed_s
         if "error" in said:
-            return Missed(taken_at, elapsed_s, str(said["error"]))
-        tasks = {int(tid): _Task(*facts) for tid, facts in (said.get("tasks") or {}).items()}
+            return Missed(taken_at, elapsed_s, checked_text(said["error"]))
+        told = fields(said.get("tasks") or {})
+        tasks = {int(tid[:20]): _task(*items(facts)) for tid, facts in told.items()}
         dumped = threads_of(said["threads"])
-        pid = int(said["threads"][0]["pid"]) if said["threads"] else 0
+        pid = count(said["threads"][0]["pid"]) if dumped else 0
         if self._recording.head is None:
             self._recording.head = Head(Target(pid), None)
         threads = tuple(self._thread(pid, thread, tasks) for thread in dumped)
@@ -264,3 +332,28 @@ class _RawSamples:
             task.voluntary + task.involuntary,
             task.cpu_ticks,
         )
+
+
+def _task(
+    start_ticks: Any,
+    state: Any,
+    cpu_ticks: Any,
+    voluntary: Any,
+    involuntary: Any,
+    syscall: Any,
+    wchan: Any,
+) -> _Task:
+    return _Task(
+        count(start_ticks),
+        checked_text(state),
+        count(cpu_ticks),
+        count(voluntary),
+        count(involuntary),
+        # "running" where the kernel gives none
+        whole(syscall) if isinstance(syscall, int) else checked_text(syscall),
+        checked_text(wchan),
+    )
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else checked_text(value)

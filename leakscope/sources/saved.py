@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
-import gzip
-import io
 import json
+import re
 import sys
-import zlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from leakscope.checked import (
+    BadValue,
+    count,
+    fields,
+    items,
+    refuse,
+    refuse_many,
+    shown,
+    whole,
+    wrong,
+)
+from leakscope.checked import text as checked_text
 from leakscope.diffing import Look, Stack
 from leakscope.dumps import BadDump, threads_of
 from leakscope.errors import UsageProblem
 from leakscope.model import Changes, Frame, Frames, Snapshot, ThreadKey
-from leakscope.sources.recording import MAX_LINE, Recording, unpacked
+from leakscope.printable import clipped
+from leakscope.rounds import Ended, Of
+from leakscope.sources.lines import BROKEN_GZIP, MAX_LINE, Lines, TooLong
+from leakscope.sources.recording import Recording
 from leakscope.stacks import Level
 from leakscope.tape import MARK
 from leakscope.text_dumps import BadText, looks_like_text, parse_text
@@ -31,6 +44,9 @@ READABLE = (
 
 # What the objects of a recording have, by which they are told from leakscope's documents.
 _RECORDING_KEYS = {MARK, "clk_tck", "t"}
+
+_DECODER = json.JSONDecoder(parse_constant=refuse)
+_BLANK = re.compile(r"\s*")
 
 
 class _BadFile(ValueError):
@@ -46,14 +62,14 @@ def read_saved(path: str) -> Look:
     name = "standard input" if path == STDIN else path
     try:
         with _opened(path) as file:
-            if _is_recording(file):
-                return _of_recording(Recording(name, file))
-            with unpacked(file) as plain:
-                return _of_bytes(name, plain.read(MAX_LINE))
-    except _BadFile as error:
+            lines = Lines(file)
+            if _is_recording(lines.first()[1]):
+                return _of_recording(Recording(name, lines))
+            return _of_lines(name, lines)
+    except (_BadFile, TooLong) as error:
         where = name if error.line is None else f"{name}, line {error.line}"
         raise UsageProblem(f"{where}: {error}", READABLE) from None
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except BROKEN_GZIP as error:
         raise UsageProblem(f"{name} is not sound gzip: {error}") from None
     except OSError as error:
         raise UsageProblem(f"cannot read {name}: {error.strerror or error}") from None
@@ -61,23 +77,18 @@ def read_saved(path: str) -> Look:
 
 @contextmanager
 def _opened(path: str) -> Iterator[BinaryIO]:
-    """The file, read into memory where one can't go back in it: a pipe, as of `<(py-spy dump)`."""
     if path == STDIN:
-        yield io.BytesIO(sys.stdin.buffer.read())
+        yield sys.stdin.buffer
         return
     with Path(path).open("rb") as file:
-        yield cast(BinaryIO, file) if file.seekable() else io.BytesIO(file.read())
+        yield cast(BinaryIO, file)
 
 
-def _is_recording(file: BinaryIO) -> bool:
-    try:
-        with unpacked(file) as plain:
-            first = plain.readline(MAX_LINE).strip()
-    finally:
-        file.seek(0)
+def _is_recording(first: bytes) -> bool:
     if MARK.encode() in first[:100]:
         return True
     try:
+        refuse_many(first)
         said = json.loads(first)
     except (ValueError, RecursionError):
         return False
@@ -86,11 +97,16 @@ def _is_recording(file: BinaryIO) -> bool:
 
 def _of_recording(recording: Recording) -> Look:
     """Its last sample. Which stack each thread is in is all that is asked of it: no engine."""
-    living: dict[ThreadKey, Frames] = {}
+    every: dict[int, dict[ThreadKey, Frames]] = {}
     samples = 0
-    for look in recording.looks():
+    for event in recording.events():
+        if isinstance(event, Ended):
+            every.pop(event.number, None)
+        if not isinstance(event, Of):
+            continue
+        look, living = event.look, every.setdefault(event.number, {})
         if isinstance(look, Snapshot):
-            living = {thread.key: thread.frames for thread in look.threads}
+            every[event.number] = {thread.key: thread.frames for thread in look.threads}
         elif isinstance(look, Changes):
             for key in look.ended:
                 living.pop(key, None)
@@ -100,32 +116,50 @@ def _of_recording(recording: Recording) -> Look:
         raise _BadFile("no sample in it has succeeded")
     name, lost = recording.path, recording.cut_off
     notes = (f"{name} was read up to where it is cut off ({lost})",) if lost else ()
-    return Look(name, _stacks(Counter(living.values())), notes=notes)
+    stacks = Counter(frames for living in every.values() for frames in living.values())
+    return Look(name, _stacks(stacks), notes=notes)
 
 
 def _stacks(counts: Counter[Frames]) -> tuple[Stack, ...]:
     return tuple(Stack(frames, count) for frames, count in counts.items())
 
 
-def _of_bytes(name: str, data: bytes) -> Look:
-    if len(data) >= MAX_LINE:
-        raise _BadFile("too big to be a dump")
-    text = data.decode("utf-8-sig", "surrogateescape")
-    if looks_like_text(text):
-        return _of_text(name, text)
-    first = text.lstrip()[:1]
-    if first and first in "{[":
-        return _of_documents(name, text)
-    if text.startswith("thread profile: "):
+def _of_lines(name: str, lines: Lines) -> Look:
+    number, raw = lines.first()
+    first = _text(raw)
+    if looks_like_text(first):
+        return _of_text(name, number, _whole_text(lines))
+    if first.lstrip()[:1] in ("{", "["):
+        return _of_documents(name, lines)
+    if first.startswith("thread profile: "):
         raise _BadFile("leakscope's text is for reading; save the JSON (dump --json -o FILE)", 1)
-    raise _BadFile("neither JSON nor the text of py-spy" if first else "empty", 1)
+    raise _BadFile("neither JSON nor the text of py-spy" if first else "empty", number or 1)
 
 
-def _of_text(name: str, text: str) -> Look:
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "surrogateescape")
+
+
+# py-spy's text of 4096 threads with 60 frames each. In memory each line of it takes ten times that.
+_MAX_TEXT = 16 * 1024 * 1024
+
+
+def _whole_text(lines: Lines) -> str:
+    parts: list[str] = []
+    size = 0
+    for number, raw in lines:
+        size += len(raw)
+        if size > _MAX_TEXT:
+            raise _BadFile(f"more than {_MAX_TEXT >> 20} MiB of text", number)
+        parts.append(_text(raw))
+    return "".join(parts)
+
+
+def _of_text(name: str, began: int, text: str) -> Look:
     try:
         stacks = parse_text(text)
     except BadText as error:
-        raise _BadFile(str(error), error.line) from None
+        raise _BadFile(str(error), began - 1 + error.line) from None
     # With --full-filenames all are absolute. Without, some still are: of files that are not there.
     is_whole = all(_is_absolute(frame.filename) for frames in stacks for frame in frames)
     return Look(name, _stacks(Counter(stacks)), is_whole=is_whole)
@@ -138,10 +172,10 @@ def _is_absolute(filename: str) -> bool:
 # --- JSON -----------------------------------------------------------------------------------------
 
 
-def _of_documents(name: str, text: str) -> Look:
+def _of_documents(name: str, lines: Lines) -> Look:
     """The last dump, summary or list of py-spy's threads; the other lines of a watch say less."""
     last: Look | None = None
-    for line, document in _documents(text):
+    for line, document in _documents(lines):
         try:
             if isinstance(document, list):
                 counts = Counter(thread.frames for thread in threads_of(document))
@@ -150,51 +184,87 @@ def _of_documents(name: str, text: str) -> Look:
                 last = _of_report(name, document)
             elif not isinstance(document, dict) or "type" not in document:
                 raise _BadFile("neither a report of leakscope's nor a dump of py-spy's", line)
-        except (BadDump, KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
-            if isinstance(error, _BadFile):
-                raise
-            what = str(error) if isinstance(error, BadDump) else f"not a report: {error!r}"
-            raise _BadFile(what, line) from None
+        except BadDump as error:
+            raise _BadFile(str(error), line) from None
+        except (KeyError, BadValue) as error:
+            raise _BadFile(f"not a report: {wrong(error)}", line) from None
     if last is None:
         raise _BadFile("no dump and no summary in it; a watch writes its summary as it ends")
     return last
 
 
-def _documents(text: str) -> Iterator[tuple[int, Any]]:
-    """JSON values and the lines that they begin in: one, one a line, or as jq prints them."""
-    decoder = json.JSONDecoder()
-    at, line = 0, 1
-    while rest := text[at : at + 1]:
-        if rest.isspace():
-            line += rest == "\n"
-            at += 1
-            continue
-        try:
-            value, end = decoder.raw_decode(text, at)
-        except json.JSONDecodeError as error:
-            raise _BadFile(f"not JSON: {error.msg}", error.lineno) from None
-        except (ValueError, RecursionError) as error:
-            raise _BadFile(f"not JSON: {error}", line) from None
-        yield line, value
-        line += text.count("\n", at, end)
-        at = end
+def _documents(lines: Lines) -> Iterator[tuple[int, Any]]:
+    """JSON values and the lines that they begin in: one a line, or over many as jq prints them.
+
+    Only the value that is being read is kept, so that the file may be of any size.
+    """
+    parts: list[str] = []
+    began = size = tried = 0
+    for number, raw in lines:
+        if not size:
+            if raw.isspace():
+                continue
+            began = number
+        parts.append(_text(raw))
+        size += len(raw)
+        if size > MAX_LINE:
+            raise _BadFile(f"no end of a JSON value within {MAX_LINE >> 20} MiB", began)
+        # A value of many lines is tried each time that twice as much is there, not at each line.
+        if size >= 2 * tried:
+            values, rest, began, _ = _values("".join(parts), began)
+            yield from values
+            parts, size, tried = [rest], len(rest), len(rest)
+    values, rest, began, why = _values("".join(parts), began)
+    yield from values
+    if why is not None:
+        raise _BadFile(f"not JSON: {why.msg}", began - 1 + why.lineno)
+
+
+def _values(
+    text: str, line: int
+) -> tuple[list[tuple[int, Any]], str, int, json.JSONDecodeError | None]:
+    """The values of a text with their lines; what is left, its line, and why it is no value."""
+    values: list[tuple[int, Any]] = []
+    at = 0
+    try:
+        refuse_many(text)
+        while True:
+            blank = _BLANK.match(text, at)
+            end = blank.end() if blank else at
+            line += text.count("\n", at, end)
+            at = end
+            if at == len(text):
+                return values, "", line, None
+            value, end = _DECODER.raw_decode(text, at)
+            values.append((line, value))
+            line += text.count("\n", at, end)
+            at = end
+    except json.JSONDecodeError as error:
+        rest = text[at:]
+        return values, rest, line, json.JSONDecodeError(error.msg, rest, error.pos - at)
+    except (ValueError, RecursionError) as error:
+        raise _BadFile(f"not JSON: {wrong(error)}", line) from None
 
 
 def _of_report(name: str, report: dict[str, Any]) -> Look:
-    version = str(report["schema_version"])
+    version = checked_text(report["schema_version"])
     if version.partition(".")[0] != "1":
-        raise ValueError(f"its version is {version}; this leakscope reads 1.x")
-    level = Level(report["level"])
+        raise BadValue(f"its version is {clipped(version, 20)}; this leakscope reads 1.x")
+    level = checked_text(report["level"])
+    if level not in tuple(Level):
+        raise BadValue(f"{shown(level)} is no level")
     # The groups of a leak are there at the function level too, whatever is shown.
-    groups = [group for group in report["groups"] if group["level"] == level.value]
-    stacks = [Stack(_frames(group["frames"]), int(group["count"])) for group in groups]
-    if any(stack.size < 0 for stack in stacks):
-        raise ValueError("a count below zero")
-    return Look(name, tuple(stack for stack in stacks if stack.size), level)
+    groups = [group for group in map(fields, items(report["groups"])) if group["level"] == level]
+    stacks = [Stack(_frames(group["frames"]), count(group["count"])) for group in groups]
+    return Look(name, tuple(stack for stack in stacks if stack.size), Level(level))
 
 
 def _frames(frames: Any) -> Frames:
     return tuple(
-        Frame(str(frame["function"]), str(frame["filename"]), int(frame["line"] or 0))
-        for frame in frames
+        Frame(
+            checked_text(frame["function"]),
+            checked_text(frame["filename"]),
+            0 if frame["line"] is None else whole(frame["line"]),
+        )
+        for frame in map(fields, items(frames))
     )

@@ -39,8 +39,12 @@ class Stop:
 
     def wait(self, seconds: float) -> bool:
         """Wait that long, or until there is a reason to end; whether there is one."""
-        handles = [self._reader] if self._process is None else [self._reader, self._process]
-        ready, _, _ = select.select(handles, [], [], max(seconds, 0))
+        # Not select, which knows no descriptor above 1023, and there may be one a thread.
+        poll = select.poll()
+        for handle in (self._reader, self._process):
+            if handle is not None:
+                poll.register(handle, select.POLLIN)
+        ready = [handle for handle, _ in poll.poll(max(seconds, 0) * 1000)]
         if self._process in ready:
             self.target_ended = True
         return bool(ready) or self.signalled

@@ -50,7 +50,8 @@ def replayed(threads: int, seconds: int, *, new_every_s: int | None = None) -> R
     """Write the recording of a quiet process, and replay it."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "watch.jsonl.gz"
-        recorder = Recorder(str(path), Head(Target(_PID, _BEGAN_AT - 600, ("app",), "3.11.7"), 1.0))
+        recorder = Recorder(str(path))
+        recorder.begin(Head(Target(_PID, _BEGAN_AT - 600, ("app",), "3.11.7"), 1.0))
         for look in looks(threads, seconds, new_every_s):
             recorder.record(look)
         recorder.close("duration")

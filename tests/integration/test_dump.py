@@ -280,7 +280,7 @@ def test_without_a_pid_several_processes_are_listed(service, command):
 
 def test_without_a_pid_the_only_process_is_taken(monkeypatch):
     only = ProcessFacts(4711, "3.11.7", 8, 1.0, ("python", "app.py"), "root")
-    monkeypatch.setattr("leakscope.sources.process_list.python_processes", lambda: [only])
+    monkeypatch.setattr("leakscope.sources.process_list.python_processes", lambda *_: [only])
     assert pid_or_only(None) == 4711
 
 

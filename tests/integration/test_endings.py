@@ -16,18 +16,18 @@ from pathlib import Path
 
 import pytest
 
-import leakscope
-from leakscope.sources.pyspy import find_pyspy
 from tests.documents import Document, checked, checked_lines, of_type
 from tests.integration.faults import FaultyPySpy, is_running
 from tests.running import Target, Watching, leakscope_cli, running, watching
+from tests.unprivileged import as_nobody, shared_folder
+
+WATCH = (sys.executable, "-m", "leakscope", "watch")
 
 pytestmark = pytest.mark.attach
 
 LEAKSCOPE = f"{shlex.quote(sys.executable)} -m leakscope"
 SERVICE = ("leaky_service.py", "--pool", "5", "--requests", "0")
 PIPE_CLOSED = 141  # what a shell gives for a program that SIGPIPE has ended
-NOBODY = 65534
 
 
 @pytest.fixture(scope="module")
@@ -101,9 +101,14 @@ def test_the_report_of_a_watch_that_was_ended_decides_its_status(service):
         assert watch.status() == 1
 
 
+@pytest.mark.fault(
+    "py-spy and leakscope",
+    "Ctrl-C, while py-spy hangs, and again",
+    "The first one ends the watch after the dump in flight; the second at once, with status 130.",
+)
 def test_a_second_ctrl_c_ends_at_once(service, tmp_path):
     faulty = FaultyPySpy(tmp_path, "exec sleep 600", timeout_s=300)
-    with watching(service.pid, "--interval", "100ms", env=faulty.env) as watch:
+    with watching(service.pid, "--every-dump", "--interval", "100ms", env=faulty.env) as watch:
         watch.until("sample")
         faulty.fail()
         # A dump in flight is finished after the first one, and this one will not finish.
@@ -169,6 +174,11 @@ def test_a_watch_ends_by_itself(service, options, ended_by):
 
 
 @pytest.mark.parametrize("how", ["killed", "quits"])
+@pytest.mark.fault(
+    "The target lives its life",
+    "it ends by itself during a watch",
+    "The watch ends at once with its report: `target exited`.",
+)
 def test_the_end_of_the_target_ends_a_watch_with_its_report(how):
     with running(*SERVICE) as target, watching(target.pid, "--interval", "500ms") as watch:
         watch.until("sample", 2)
@@ -186,6 +196,11 @@ def test_the_end_of_the_target_ends_a_watch_with_its_report(how):
 @pytest.mark.parametrize(
     ("options", "status"), [((), 0), (("--fail-on", "growing"), 1), (("--fail-on", "unknown"), 0)]
 )
+@pytest.mark.fault(
+    "The target lives its life",
+    "it is killed while it leaks",
+    "The report and the status are those of what was seen until then.",
+)
 def test_the_status_follows_the_verdict_even_if_the_target_ends(options, status):
     with running(*SERVICE) as target, watching(target.pid, "-n", "250ms", *options) as watch:
         watch.until("sample")
@@ -201,7 +216,17 @@ def test_the_status_follows_the_verdict_even_if_the_target_ends(options, status)
 def test_text_says_that_the_target_has_ended():
     with running(*SERVICE) as target:
         watch = subprocess.Popen(
-            [sys.executable, "-m", "leakscope", "watch", str(target.pid), "-n", "200ms", "-v"],
+            [
+                sys.executable,
+                "-m",
+                "leakscope",
+                "watch",
+                str(target.pid),
+                "-n",
+                "200ms",
+                "-v",
+                "--every-dump",
+            ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -222,6 +247,11 @@ def test_text_says_that_the_target_has_ended():
 
 
 @pytest.mark.parametrize("command", ["dump", "watch"])
+@pytest.mark.fault(
+    "The target lives its life",
+    "it has ended before leakscope came",
+    "Status 3: there is no such process.",
+)
 def test_no_such_process(command):
     with subprocess.Popen(["true"]) as ended:
         pass
@@ -231,6 +261,11 @@ def test_no_such_process(command):
 
 
 @pytest.mark.parametrize("command", ["dump", "watch"])
+@pytest.mark.fault(
+    "The target lives its life",
+    "it is no Python process",
+    "Status 5: says so, and how to find those that are.",
+)
 def test_not_a_python_process(sleeper, command):
     run = leakscope_cli(command, sleeper)
     assert run.returncode == 5
@@ -239,6 +274,11 @@ def test_not_a_python_process(sleeper, command):
 
 
 @pytest.mark.parametrize("command", ["dump", "watch"])
+@pytest.mark.fault(
+    "The target lives its life",
+    "it is a zombie when leakscope comes",
+    "Status 3: says that it has ended and is a zombie.",
+)
 def test_a_zombie(command):
     with subprocess.Popen(["true"]) as zombie:
         wait_for(lambda: not is_running(zombie.pid))
@@ -248,6 +288,11 @@ def test_a_zombie(command):
 
 
 @pytest.mark.parametrize("command", ["dump", "watch"])
+@pytest.mark.fault(
+    "The target lives its life",
+    "it is a thread of the kernel",
+    "Status 5 (or 3, where it can't be seen), in one line.",
+)
 def test_a_thread_of_the_kernel(command):
     try:
         flags = int(Path("/proc/2/stat").read_text().rpartition(")")[2].split()[6])
@@ -260,50 +305,19 @@ def test_a_thread_of_the_kernel(command):
     complaint_of(run)
 
 
-# Modules are imported first: nobody may not be able to read the folders that they are in. click
-# needs difflib on its way to a short option.
-_AS_NOBODY = """
-import difflib, importlib, os, pkgutil, sys
-import leakscope
-for module in pkgutil.walk_packages(leakscope.__path__, "leakscope."):
-    if not module.name.endswith("__main__"):
-        importlib.import_module(module.name)
-leakscope.sources.pyspy.find_pyspy = lambda: {pyspy!r}
-os.setgroups([])
-os.setgid({nobody})
-os.setuid({nobody})
-leakscope.cli.main(sys.argv[1:])
-"""
-
-
-def as_nobody(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
-    """Run leakscope as a user without rights; only root can."""
-    pyspy = Path(shutil.copy(find_pyspy(), folder))
-    script = _AS_NOBODY.format(pyspy=str(pyspy), nobody=NOBODY)
-    return subprocess.run(
-        [sys.executable, "-c", script, *args],
-        capture_output=True,
-        check=False,
-        cwd="/",
-        env={**os.environ, "PYTHONPATH": str(Path(leakscope.__file__).parent.parent)},
-        stdin=subprocess.DEVNULL,
-        text=True,
-        timeout=60,
-    )
-
-
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
     """A folder that every user can look into; pytest's own is closed to others."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can become another user")
-    folder = Path("/tmp") / f"leakscope-test-{os.getpid()}"
-    folder.mkdir(mode=0o755)
-    yield folder
-    shutil.rmtree(folder)
+    with shared_folder() as folder:
+        yield folder
 
 
 @pytest.mark.parametrize("command", ["dump", "watch"])
+@pytest.mark.fault(
+    "Rights and places",
+    "it belongs to another user, and leakscope has no rights",
+    "Status 4: says so, with the command line that would do.",
+)
 def test_a_process_of_another_user(service, open_folder, command):
     run = as_nobody(open_folder, command, str(service.pid), "-o", "-")
     assert run.returncode == 4, run.stderr
@@ -320,6 +334,11 @@ def test_a_process_of_another_user_is_not_listed(service, open_folder):
     assert service.pid not in [process["pid"] for process in processes]
 
 
+@pytest.mark.fault(
+    "Rights and places",
+    "leakscope is root without CAP_SYS_PTRACE",
+    "Status 4: names the capability, and does not advise sudo.",
+)
 def test_root_without_the_right_to_trace_is_told_so(service):
     if os.geteuid() != 0 or shutil.which("setpriv") is None:
         pytest.skip("needs root, and setpriv to give up a right")
@@ -343,6 +362,11 @@ def stopped() -> Iterator[int]:
         os.kill(target.pid, signal.SIGCONT)
 
 
+@pytest.mark.fault(
+    "The target lives its life",
+    "it is stopped (SIGSTOP) when leakscope comes",
+    "It is looked at as ever, and stays stopped.",
+)
 def test_a_stopped_target_can_be_looked_at(stopped):
     run = leakscope_cli("dump", stopped, "--json")
     assert (run.returncode, run.stderr) == (0, "")
@@ -359,6 +383,11 @@ def test_a_stopped_target_cannot_be_looked_at_with_blocking(stopped, command):
 
 
 @pytest.mark.parametrize("command", [("dump",), ("watch", "--count", "1")], ids=" ".join)
+@pytest.mark.fault(
+    "The target lives its life",
+    "it is stopped when leakscope comes with `--blocking`",
+    "Status 5: a blocking dump of a stopped process cannot be made; it stays stopped.",
+)
 def test_a_blocking_look_at_a_stopped_target_says_what_is_wrong(stopped, command):
     run = leakscope_cli(*command, stopped, "--blocking")
     assert "is stopped" in complaint_of(run)
@@ -368,6 +397,11 @@ def is_running_freely(pid: int) -> bool:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "Tt"
 
 
+@pytest.mark.fault(
+    "The target lives its life",
+    "it is stopped and continued during a watch with `--blocking`",
+    "Missed samples that say so; the watch goes on.",
+)
 def test_a_target_stopped_in_a_blocking_watch_is_a_gap():
     with running(*SERVICE) as target:
         with watching(target.pid, "--blocking", "-n", "200ms") as watch:
@@ -436,6 +470,7 @@ WRITERS = [("dump",), ("dump", "--json"), ("watch", "--count", "2", "-n", "100ms
 
 
 @pytest.mark.parametrize("command", WRITERS, ids=" ".join)
+@pytest.mark.fault("Input and output", "the disk is full (/dev/full)", "Status 2 and one line.")
 def test_a_full_disk(service, command):
     run = leakscope_cli(*command, service.pid, "-o", "/dev/full")
     assert run.returncode == 2
@@ -445,6 +480,9 @@ def test_a_full_disk(service, command):
 
 
 @pytest.mark.parametrize("command", [*WRITERS, ("ps",), ("schema",)], ids=" ".join)
+@pytest.mark.fault(
+    "Input and output", "the disk behind standard output is full", "Status 2 and one line."
+)
 def test_a_full_disk_behind_stdout(service, command):
     pid = "" if command in (("ps",), ("schema",)) else str(service.pid)
     run = shell(f"exec {LEAKSCOPE} {' '.join(command)} {pid} >/dev/full")
@@ -478,6 +516,11 @@ def test_a_missing_folder_is_found_before_the_watch(service, tmp_path):
 
 
 @pytest.mark.parametrize("command", WRITERS, ids=" ".join)
+@pytest.mark.fault(
+    "Input and output",
+    "a look fails that was to replace a report",
+    "The older report stays as it was.",
+)
 def test_a_failure_leaves_files_as_they_were(sleeper, tmp_path, command):
     kept = tmp_path / "kept"
     kept.write_text("an older report\n")
@@ -497,6 +540,11 @@ def test_results_go_into_a_file_and_nowhere_else(service, tmp_path, command):
 # --- pipes ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.fault(
+    "Input and output",
+    "the reader of a pipe leaves after a line",
+    "Ends as a filter does, silently, with status 141.",
+)
 def test_a_reader_that_leaves_after_a_line(service):
     run = shell(
         f"{LEAKSCOPE} watch {service.pid} --json -n 200ms | head -n 1; echo ${{PIPESTATUS[0]}}"
@@ -539,6 +587,9 @@ CLOSED = ["dump {pid}", "dump {pid} --json", "watch {pid} --count 2 -n 100ms", "
 
 
 @pytest.mark.parametrize("command", CLOSED)
+@pytest.mark.fault(
+    "Input and output", "standard output is closed", "No traceback: at most one line."
+)
 def test_a_closed_stdout_is_no_fault_of_the_program(service, command):
     run = shell(f"exec {LEAKSCOPE} {command.format(pid=service.pid)} >&-")
     assert run.returncode in (0, 2, PIPE_CLOSED)

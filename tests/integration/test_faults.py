@@ -66,7 +66,7 @@ def test_a_dump_that_was_set_off_and_is_not_wanted_is_ended(service):
 def under_way(pyspy: PySpy) -> int:
     """The process of the dump that was set off."""
     assert pyspy._started is not None
-    return pyspy._started.process.pid
+    return pyspy._started.pid
 
 
 # --- a dump is tried again ------------------------------------------------------------------------
@@ -82,9 +82,16 @@ def test_a_dump_that_fails_is_tried_again(service, tmp_path):
     assert faulty.calls == 4
 
 
+@pytest.mark.fault(
+    "py-spy and leakscope",
+    "a dump fails because threads end while they are read (py-spy's own words, by a stand-in)",
+    "It is tried again for half an interval; tries are counted.",
+)
 def test_retries_of_a_watch_are_counted_and_are_no_gaps(service, tmp_path):
     faulty = FaultyPySpy(tmp_path, PASSING, when="[ $((n % 2)) = 1 ]")
-    run = leakscope_cli("watch", service.pid, "--json", "--count", "3", env=faulty.env)
+    run = leakscope_cli(
+        "watch", service.pid, "--json", "--every-dump", "--count", "3", env=faulty.env
+    )
     *_, summary = documents = checked_lines(run.stdout)
     assert (run.returncode, run.stderr) == (0, "")
     assert (summary["samples"], summary["missed"], summary["tries"]) == (3, 0, 6)
@@ -98,7 +105,9 @@ def test_retries_of_a_watch_are_counted_and_are_no_gaps(service, tmp_path):
 def watch_with_a_gap(pid: int, faulty: FaultyPySpy) -> list[Document]:
     """A watch in which py-spy works, then doesn't for at least two samples, then does again."""
     # The count only bounds a watch in which no gap shows.
-    with watching(pid, "--interval", "500ms", "--count", "20", env=faulty.env) as watch:
+    with watching(
+        pid, "--every-dump", "--interval", "500ms", "--count", "20", env=faulty.env
+    ) as watch:
         watch.until("sample", 2)
         faulty.fail()
         watch.until("missed", 2)
@@ -122,6 +131,11 @@ def assert_gap_is_told(documents: list[Document]) -> None:
         assert (group["ended"], group["departed"], group["verdict"]) == (0, 0, "steady")
 
 
+@pytest.mark.fault(
+    "py-spy and leakscope",
+    "all tries of a sample fail (a stand-in)",
+    "A gap in the data that is told, never a sample without threads.",
+)
 def test_a_sample_that_fails_is_a_gap_and_never_a_sample_without_threads(service, tmp_path):
     faulty = FaultyPySpy(tmp_path, PASSING)
     documents = watch_with_a_gap(service.pid, faulty)
@@ -143,16 +157,26 @@ def test_a_sample_that_fails_is_a_gap_and_never_a_sample_without_threads(service
         pytest.param("echo '[]'; exit 0", "", id="no threads"),
     ],
 )
+@pytest.mark.fault(
+    "py-spy and leakscope",
+    "py-spy crashes, says nothing, half a document, another shape or an empty list (a stand-in)",
+    "A missed sample that says what was wrong with the answer.",
+)
 def test_nonsense_is_a_gap(service, tmp_path, fault, reason):
     documents = watch_with_a_gap(service.pid, FaultyPySpy(tmp_path, fault))
     assert_gap_is_told(documents)
     assert reason in of_type(documents, "missed")[0]["reason"]
 
 
+@pytest.mark.fault(
+    "py-spy and leakscope",
+    "py-spy hangs without blocking (a stand-in that sleeps)",
+    "It is ended after a timeout (20 s; 1 s in this test), and the watch goes on.",
+)
 def test_a_py_spy_that_hangs_is_ended(service, tmp_path):
     # On a very slow machine the real one may take that long too: that is one more gap, no failure.
     faulty = FaultyPySpy(tmp_path, "exec sleep 600", timeout_s=1)
-    with watching(service.pid, "--interval", "200ms", env=faulty.env) as watch:
+    with watching(service.pid, "--every-dump", "--interval", "200ms", env=faulty.env) as watch:
         watch.until("sample")
         faulty.fail()
         missed = watch.until("missed")
@@ -170,6 +194,11 @@ def test_a_py_spy_that_hangs_is_ended(service, tmp_path):
 
 
 @pytest.mark.parametrize("command", [("dump",), ("watch", "--count", "1")], ids=" ".join)
+@pytest.mark.fault(
+    "py-spy and leakscope",
+    "not one dump succeeds (a stand-in)",
+    "Status 5 and the reason; no report is written.",
+)
 def test_not_one_sample_is_status_5_and_says_why(service, tmp_path, command):
     faulty = FaultyPySpy(tmp_path, PASSING, when=ALWAYS)
     run = leakscope_cli(*command, service.pid, "-o", tmp_path / "report", env=faulty.env)
@@ -180,6 +209,9 @@ def test_not_one_sample_is_status_5_and_says_why(service, tmp_path, command):
     assert faulty.calls >= 5
 
 
+@pytest.mark.fault(
+    "py-spy and leakscope", "py-spy vanishes (it is deleted)", "Status 5: says so in one line."
+)
 def test_a_missing_py_spy_is_said(service, tmp_path):
     faulty = FaultyPySpy(tmp_path, PASSING)
     (tmp_path / "py-spy").unlink()
@@ -188,6 +220,11 @@ def test_a_missing_py_spy_is_said(service, tmp_path):
     assert "py-spy" in only_line(run)
 
 
+@pytest.mark.fault(
+    "py-spy and leakscope",
+    "py-spy does not know this Python (its own words, by a stand-in)",
+    "Status 5: says so, and how to get a newer py-spy. It is not tried again.",
+)
 def test_a_python_too_new_is_said(service, tmp_path):
     fault = complaint("Error: Unsupported version of Python: 3.99.0")
     faulty = FaultyPySpy(tmp_path, fault, when=ALWAYS)

@@ -80,7 +80,7 @@ def own(modules: set[str]) -> set[str]:
 @pytest.mark.parametrize("arguments", [["--version"], ["--help"]])
 def test_nothing_is_imported_to_say_what_leakscope_is(arguments):
     modules = imported(*arguments)["at_end"]
-    assert own(modules) == {"cli", "errors", "output"}
+    assert own(modules) == {"cli", "destination", "errors", "output"}
     assert not modules & (SLOW | {"json", "logging", "subprocess", "traceback"})
 
 
@@ -101,10 +101,13 @@ def test_a_dump_imports_what_it_needs_and_most_of_it_while_pyspy_works(format_):
         "commands.dump",
         "commands.options",
         "commands.targets",
+        "destination",
         "errors",
         "levels",
         "output",
+        "redaction",
         "sources",
+        "sources.child",
         "sources.pyspy",
     }
     assert not modules["at_end"] & SLOW

@@ -137,6 +137,11 @@ def test_threads_cost_maps_and_memory_but_no_descriptors(starter):
     assert 4096 < cost.memory_bytes < 512 * 1024
 
 
+@pytest.mark.fault(
+    "Rights and places",
+    "it lives in a cgroup with a pids.max of its own (v1 or v2, as the machine has it)",
+    "That limit is named, and is the one that then refuses threads.",
+)
 def test_the_named_cgroup_is_the_one_that_refuses_threads(starter):
     with pids_cgroup(starter.pid, 20) as name:
         beginning = "pids.max 20 (cgroup /"

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import datetime
 import importlib
 import json
 import os
-import platform
 import random
 import re
 import subprocess
@@ -26,12 +24,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.machine import README, machine, write_block
 from tests.scenarios.rules import RULES, Told, alarms, told_by, upper_bound
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
-README = ROOT / "README.md"
-MARKS = ("<!-- score -->", "<!-- /score -->")
+BLOCK = "score"  # in the README
 SEED = 20260923
 DURATION_S = 110
 SLOW_DURATION_S = 180
@@ -270,28 +268,6 @@ def line(result: Result) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def machine() -> str:
-    """The day and the machine, in words."""
-    day = datetime.datetime.now(datetime.UTC).date()
-    python = platform.python_version()
-    return (
-        f"{day.day} {day:%B %Y}, {platform.system()} {platform.release().split('-')[0]} "
-        f"on {platform.machine()} with {os.cpu_count()} cores, Python {python}"
-    )
-
-
-def write(text: str) -> bool:
-    """Put the table into the README, between its marks; False if there are none."""
-    if not README.exists():
-        return False
-    before, begin, rest = README.read_text().partition(MARKS[0])
-    _, end, after = rest.partition(MARKS[1])
-    if not end:
-        return False
-    README.write_text(f"{before}{begin}\n{text}\n{end}{after}")
-    return True
-
-
 # --- all of them ----------------------------------------------------------------------------------
 
 
@@ -330,7 +306,7 @@ def main() -> int:
         results = run_all(chosen, options.jobs, folder)
     text = table(results)
     print(f"\n{text}")
-    if not options.names and not options.seconds and write(text):
+    if not options.names and not options.seconds and write_block(BLOCK, text):
         print(f"\nWritten into {README}.")
     return int(any(result.wrong for result in results))
 

@@ -174,19 +174,23 @@ def test_a_thread_of_this_process():
     thread.start()
     try:
         parked.wait()
+        tasks = kernel.Tasks(os.getpid())
+        assert thread.native_id is not None
         for _ in range(1000):
-            facts = kernel.threads(os.getpid())
-            assert facts is not None
-            assert thread.native_id is not None
-            seen = facts[thread.native_id]
+            seen = tasks.details([thread.native_id])[thread.native_id]
             if seen.state == "S" and seen.wchan:
                 break
-        births = kernel.births(os.getpid())
-        assert births is not None
-        assert births[seen.tid] == seen.start_ticks >= births[os.getpid()]
+        counters = tasks.counters()
+        assert counters is not None
+        mine = counters[thread.native_id]
+        assert mine.start_ticks == seen.start_ticks >= counters[os.getpid()].start_ticks
+        again = tasks.counters()
+        assert again is not None
+        assert again[thread.native_id] == mine
         if platform.machine() == "x86_64" and seen.call:
             assert seen.call.number == 202
             assert seen.call.deadline is False
+        assert any(start <= (seen.stack_pointer or 0) < end for start, end in tasks.stacks())
     finally:
         ended.set()
         thread.join()
@@ -194,7 +198,9 @@ def test_a_thread_of_this_process():
 
 @on_linux
 def test_a_process_that_is_gone():
-    assert kernel.threads(2**22 + 1) is None
-    assert kernel.births(2**22 + 1) is None
+    tasks = kernel.Tasks(2**22 + 1)
+    assert tasks.counters() is None
+    assert tasks.details([2**22 + 1]) == {}
+    assert tasks.stacks() == []
     assert kernel.process_state(2**22 + 1) is None
     assert kernel.inner_tids(2**22 + 1) == {}

@@ -10,16 +10,24 @@ from pathlib import Path
 
 import pytest
 
-from leakscope.errors import DumpFailed, LeakscopeError, NoSuchProcess, NotPermitted, Unsupported
+from leakscope.errors import (
+    DumpFailed,
+    LeakscopeError,
+    NoInterpreter,
+    NoSuchProcess,
+    NotPermitted,
+    Unsupported,
+)
 from leakscope.sources import advice, kernel
 from leakscope.sources.kernel import ProcessState
 from leakscope.sources.pyspy import PYSPY_LIMIT, PySpy, _environment, explain, find_pyspy, said
 
 PID = 4711
 
-ALIVE = ProcessState("S", 1000, 0, 12, False)
+ALIVE = ProcessState("S", 1000, 0, 12, is_kernel_thread=False, image=0)
 GONE = None
-ZOMBIE = ALIVE._replace(state="Z")
+ZOMBIE = ALIVE._replace(state="Z", threads=1)
+HEADLESS = ALIVE._replace(state="Z")
 KERNEL_THREAD = ALIVE._replace(is_kernel_thread=True, threads=1)
 TRACED = ALIVE._replace(tracer_pid=99)
 STOPPED = ALIVE._replace(state="T")
@@ -54,6 +62,7 @@ WAITPID = f"unexpected waitpid result PtraceEvent(Pid({PID}), SIGSTOP, 128) to {
 CASES = {
     "no such pid": (NO_NAME, GONE, NoSuchProcess, "there is no process 4711"),
     "zombie": (NO_NAME, ZOMBIE, NoSuchProcess, "it is a zombie"),
+    "no main thread": (NO_NAME, HEADLESS, NoSuchProcess, "11 of its threads are still there"),
     "thread of the kernel": (NO_NAME, KERNEL_THREAD, Unsupported, "a thread of the kernel"),
     "sleep": (NO_VERSION, ALIVE, Unsupported, "is not a Python process"),
     "too new a Python": (
@@ -111,9 +120,9 @@ CASES = {
         DumpFailed,
         "head pointer",
     ),
-    "no interpreter for a moment": (NO_INTERPRETER, ALIVE, DumpFailed, "python interpreter"),
+    "no interpreter for a moment": (NO_INTERPRETER, ALIVE, NoInterpreter, "python interpreter"),
     "no interpreter: more threads than py-spy reads": (
-        NO_INTERPRETER, HUGE, DumpFailed, "has 4097 threads, and py-spy reads at most 4096",
+        NO_INTERPRETER, HUGE, NoInterpreter, "has 4097 threads, and py-spy reads at most 4096",
     ),
     "another mount namespace": (message(NO_FILE), ALIVE, DumpFailed, NO_FILE),
     "mid exec": (message(BAD_ADDRESS), ALIVE, DumpFailed, BAD_ADDRESS),

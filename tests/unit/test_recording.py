@@ -20,6 +20,7 @@ from leakscope.engine import View
 from leakscope.errors import LeakscopeError, UsageProblem
 from leakscope.model import Changes, Missed, Parking, RunState, Snapshot, Target, ThreadKey
 from leakscope.report import EndedBy, Overall
+from leakscope.sources.lines import Lines
 from leakscope.sources.recording import Look, Recorder, Recording
 from leakscope.tape import Encoder, End, Head
 from tests.samples import (
@@ -105,7 +106,7 @@ BUSY = raw_lines(BUSY_HEAD, *(busy_sample(at) for at in range(5)))
 
 def recording_of(content: bytes) -> Recording:
     """A recording of these bytes, which need no file."""
-    return Recording("some.jsonl", io.BytesIO(content))
+    return Recording("some.jsonl", Lines(io.BytesIO(content)))
 
 
 def looks_of(content: bytes, until_s: float | None = None) -> list[Look]:
@@ -130,7 +131,8 @@ def file(tmp_path: Path) -> Callable[[bytes], str]:
 @pytest.mark.parametrize("name", ["watch.jsonl", "watch.jsonl.gz"])
 def test_what_was_recorded_is_read(tmp_path, name):
     path = str(tmp_path / name)
-    recorder = Recorder(path, HEAD)
+    recorder = Recorder(path)
+    recorder.begin(HEAD)
     for look in WATCH:
         recorder.record(look)
     recorder.close("count")
@@ -143,7 +145,8 @@ def test_what_was_recorded_is_read(tmp_path, name):
 @pytest.mark.parametrize("name", ["watch.jsonl", "watch.jsonl.gz"])
 def test_each_look_is_in_the_file_at_once(tmp_path, name):
     path = str(tmp_path / name)
-    recorder = Recorder(path, HEAD)
+    recorder = Recorder(path)
+    recorder.begin(HEAD)
     for number, look in enumerate(WATCH[:5], 1):
         recorder.record(look)
         assert len(looks_of(Path(path).read_bytes())) == number
@@ -179,14 +182,15 @@ def test_until_counts_from_the_first_sample_wherever_that_is(until_s):
 
 def test_a_recording_that_cannot_be_written_is_a_usage_problem(tmp_path):
     with pytest.raises(UsageProblem, match="No such file"):
-        Recorder(str(tmp_path / "none" / "watch.jsonl"), HEAD)
+        Recorder(str(tmp_path / "none" / "watch.jsonl"))
 
 
-# The file whose head could not be written is left to the garbage collector, which complains.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_full_disk_is_a_usage_problem():
-    with pytest.raises(UsageProblem, match="/dev/full: No space left"):
-        Recorder("/dev/full", HEAD)
+@pytest.mark.parametrize("name", ["/dev/full", "full.gz"])
+def test_a_disk_that_is_full_from_the_start_is_a_usage_problem(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    Path("full.gz").symlink_to("/dev/full")
+    with pytest.raises(UsageProblem, match=f"{name}: No space left"):
+        Recorder(name).begin(HEAD)
 
 
 @pytest.mark.parametrize("path", ["/", "/nowhere/at/all"])

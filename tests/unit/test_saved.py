@@ -105,7 +105,7 @@ def reported(stacks: list[Frames]) -> str:
 
 
 def watched(stacks: list[Frames]) -> str:
-    start = encode(start_document(Target(1), at=0.0, interval_s=1.0))
+    start = encode(start_document([Target(1)], at=0.0, interval_s=1.0))
     return f"{start}\n{reported([GETTING])}\n{reported(stacks)}\n"
 
 
@@ -216,7 +216,7 @@ def spoilt(**changes: Any) -> str:
         ("", "line 1: empty"),
         ("hello", "line 1: neither JSON nor"),
         ("thread profile: total 3\n", "line 1: leakscope's text is for reading"),
-        ("[\n1]", "line 1: a thread lacks"),
+        ("[\n1]", "line 1: a thread is not as py-spy gives it"),
         ("[\n\n", "line 3: not JSON"),
         ("{}", "line 1: neither a report"),
         ('{"type": "start"}', "no dump and no summary"),
@@ -228,8 +228,8 @@ def spoilt(**changes: Any) -> str:
         (spoilt(level="moon"), "'moon'"),
         (spoilt(groups=7), "line 1: not a report"),
         (spoilt(groups=[7]), "line 1: not a report"),
-        (spoilt(groups=[REPORT["groups"][0] | {"count": -1}]), "a count below zero"),
-        (spoilt(groups=[REPORT["groups"][0] | {"count": float("inf")}]), "line 1: not a report"),
+        (spoilt(groups=[REPORT["groups"][0] | {"count": -1}]), "-1 is negative"),
+        (spoilt(groups=[REPORT["groups"][0] | {"count": float("inf")}]), "Infinity is not"),
         (spoilt(groups=[REPORT["groups"][0] | {"frames": [{}]}]), "line 1: not a report"),
         ('{"t": 1, "error": "no"}', "no sample in it has succeeded"),
         ('{"t": 1, "threads": 7}', "line 1: not a list"),

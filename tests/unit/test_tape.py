@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from leakscope.checked import FARTHEST_S
 from leakscope.limits import Limit, Resources, Usage
 from leakscope.model import (
     Changes,
@@ -43,7 +45,7 @@ def read_back(*looks: Look, head: Head = HEAD) -> list[Head | Look | End]:
 # --- what is written is read back -----------------------------------------------------------------
 
 TEXT = st.one_of(st.text(max_size=8), st.sampled_from(["", "\ud800", "\x1b[31m", "\u202e", "\x00"]))
-SECONDS = st.floats(allow_nan=False, allow_infinity=False)
+SECONDS = st.floats(-FARTHEST_S, FARTHEST_S)
 COUNT = st.integers(0, 2**63)
 MAYBE_COUNT = st.none() | COUNT
 MAYBE_TEXT = st.none() | TEXT
@@ -125,7 +127,13 @@ def watches(draw: st.DrawFn) -> list[Look]:
     living: dict[ThreadKey, ThreadSample] = {}
     kinds = draw(st.lists(st.sampled_from("ccccmr"), max_size=6))
     form: dict[str, Any] = {"c": changes(living), "m": MISSED, "r": RESOURCES}
-    return [draw(form[kind]) for kind in kinds]
+    looks: list[Look] = [draw(form[kind]) for kind in kinds]
+    # Time runs forwards, however it was drawn.
+    times = iter(sorted(look.elapsed_s for look in looks))
+    return [
+        look if isinstance(look, Resources) else replace(look, elapsed_s=next(times))
+        for look in looks
+    ]
 
 
 @settings(max_examples=150, deadline=None)
@@ -145,7 +153,7 @@ def test_what_is_written_is_read_back(looks):
             MAYBE_TEXT,
             st.none() | SECONDS,
         ),
-        st.none() | SECONDS,
+        st.none() | SECONDS.map(abs),
     )
 )
 def test_the_head_is_read_back(head):
@@ -221,23 +229,23 @@ HEAD_SAID: dict[str, Any] = json.loads(Encoder().head(HEAD))
 BAD_LINES = {
     "empty": "",
     "blank": "  ",
-    "cut off": '{"t":1700000000.0,"e":1.0,"b":[[',
+    "cut off": '{"t":1700000000.0,"e":3.0,"b":[[',
     "not JSON": "buy milk",
     "a list": "[]",
     "a number": "17",
     "null": "null",
-    "NaN": '{"t":NaN,"e":1.0}',
+    "NaN": '{"t":NaN,"e":3.0}',
     "infinity": '{"t":17.0,"e":Infinity}',
     "beyond all floats": '{"t":17.0,"e":1e999}',
     "an integer beyond all floats": '{"t":17.0,"e":1' + "0" * 400 + "}",
     "an integer of 5000 digits": '{"t":17.0,"e":1' + "0" * 5000 + "}",
     "deep": "[" * 100_000,
     "deep and whole": "[" * 100_000 + "]" * 100_000,
-    "no time": '{"e":1.0}',
+    "no time": '{"e":3.0}',
     "nothing in it": "{}",
-    "time is a word": '{"t":"noon","e":1.0}',
-    "time is a list": '{"t":[],"e":1.0}',
-    "time is null": '{"t":null,"e":1.0}',
+    "time is a word": '{"t":"noon","e":3.0}',
+    "time is a list": '{"t":[],"e":3.0}',
+    "time is null": '{"t":null,"e":3.0}',
 }
 BAD_VALUES: dict[str, dict[str, Any]] = {
     "another version": {**HEAD_SAID, MARK: 2},
@@ -246,42 +254,42 @@ BAD_VALUES: dict[str, dict[str, Any]] = {
     "target is a number": {**HEAD_SAID, "target": 4711},
     "target is empty": {**HEAD_SAID, "target": {}},
     "interval is a word": {**HEAD_SAID, "interval_s": "often"},
-    "tries is a list": {"t": 17.0, "e": 1.0, "n": []},
-    "tries is null": {"t": 17.0, "e": 1.0, "n": None},
-    "tries is endless": {"t": 17.0, "e": 1.0, "n": float(10**308)},
-    "began is a number": {"t": 17.0, "e": 1.0, "b": 3},
-    "began is null": {"t": 17.0, "e": 1.0, "b": None},
-    "began row is empty": {"t": 17.0, "e": 1.0, "b": [[]]},
-    "began row is too long": {"t": 17.0, "e": 1.0, "b": [[*BEGAN, 0]]},
-    "began twice": {"t": 17.0, "e": 1.0, "b": [[0, *BEGAN[1:]]]},
-    "began twice in one line": {"t": 17.0, "e": 1.0, "b": [BEGAN, BEGAN]},
-    "began in an unknown stack": {"t": 17.0, "e": 1.0, "b": [[*BEGAN[:3], 9, *BEGAN[4:]]]},
-    "began in an unknown state": {"t": 17.0, "e": 1.0, "b": [[*BEGAN[:4], 9, *BEGAN[5:]]]},
-    "began with a short key": {"t": 17.0, "e": 1.0, "b": [[2, [4711], *BEGAN[2:]]]},
-    "began with a number that is a list": {"t": 17.0, "e": 1.0, "b": [[[], *BEGAN[1:]]]},
+    "tries is a list": {"t": 17.0, "e": 3.0, "n": []},
+    "tries is null": {"t": 17.0, "e": 3.0, "n": None},
+    "tries is endless": {"t": 17.0, "e": 3.0, "n": float(10**308)},
+    "began is a number": {"t": 17.0, "e": 3.0, "b": 3},
+    "began is null": {"t": 17.0, "e": 3.0, "b": None},
+    "began row is empty": {"t": 17.0, "e": 3.0, "b": [[]]},
+    "began row is too long": {"t": 17.0, "e": 3.0, "b": [[*BEGAN, 0]]},
+    "began twice": {"t": 17.0, "e": 3.0, "b": [[0, *BEGAN[1:]]]},
+    "began twice in one line": {"t": 17.0, "e": 3.0, "b": [BEGAN, BEGAN]},
+    "began in an unknown stack": {"t": 17.0, "e": 3.0, "b": [[*BEGAN[:3], 9, *BEGAN[4:]]]},
+    "began in an unknown state": {"t": 17.0, "e": 3.0, "b": [[*BEGAN[:4], 9, *BEGAN[5:]]]},
+    "began with a short key": {"t": 17.0, "e": 3.0, "b": [[2, [4711], *BEGAN[2:]]]},
+    "began with a number that is a list": {"t": 17.0, "e": 3.0, "b": [[[], *BEGAN[1:]]]},
     "began with too much parking": {
         "t": 17.0,
-        "e": 1.0,
+        "e": 3.0,
         "b": [[*BEGAN[:6], [None] * 8, *BEGAN[7:]]],
     },
-    "born at no time": {"t": 17.0, "e": 1.0, "b": [[*BEGAN[:5], "then", *BEGAN[6:]]]},
-    "changed is unknown": {"t": 17.0, "e": 1.0, "c": [[7, *CHANGED[1:]]]},
-    "changed to an unknown stack": {"t": 17.0, "e": 1.0, "c": [[0, "", 9, 0, []]]},
-    "changed to an unknown state": {"t": 17.0, "e": 1.0, "c": [[0, "", 0, 3, []]]},
-    "changed to a state that is a word": {"t": 17.0, "e": 1.0, "c": [[0, "", 0, "R", []]]},
-    "ended is unknown": {"t": 17.0, "e": 1.0, "x": [7]},
-    "ended twice": {"t": 17.0, "e": 1.0, "x": [0, 0]},
-    "ended is a word": {"t": 17.0, "e": 1.0, "x": "all"},
-    "ended is a list": {"t": 17.0, "e": 1.0, "x": [[0]]},
-    "ran is unknown": {"t": 17.0, "e": 1.0, "r": [[7, 1, 1]]},
-    "ran in words": {"t": 17.0, "e": 1.0, "r": [[0, "often", 1]]},
-    "ran is short": {"t": 17.0, "e": 1.0, "r": [[0, 1]]},
-    "stack without number": {"t": 17.0, "e": 1.0, "S": [[[]]]},
-    "stack of words": {"t": 17.0, "e": 1.0, "S": [[5, ["main"]]]},
-    "frame without line": {"t": 17.0, "e": 1.0, "S": [[5, [["main", "app.py"]]]]},
-    "frame at a line that is a word": {"t": 17.0, "e": 1.0, "S": [[5, [["main", "app.py", "x"]]]]},
-    "os threads are a word": {"t": 17.0, "e": 1.0, "os": "many"},
-    "native threads are a list": {"t": 17.0, "e": 1.0, "nat": []},
+    "born at no time": {"t": 17.0, "e": 3.0, "b": [[*BEGAN[:5], "then", *BEGAN[6:]]]},
+    "changed is unknown": {"t": 17.0, "e": 3.0, "c": [[7, *CHANGED[1:]]]},
+    "changed to an unknown stack": {"t": 17.0, "e": 3.0, "c": [[0, "", 9, 0, []]]},
+    "changed to an unknown state": {"t": 17.0, "e": 3.0, "c": [[0, "", 0, 9, []]]},
+    "changed to a state that is a word": {"t": 17.0, "e": 3.0, "c": [[0, "", 0, "R", []]]},
+    "ended is unknown": {"t": 17.0, "e": 3.0, "x": [7]},
+    "ended twice": {"t": 17.0, "e": 3.0, "x": [0, 0]},
+    "ended is a word": {"t": 17.0, "e": 3.0, "x": "all"},
+    "ended is a list": {"t": 17.0, "e": 3.0, "x": [[0]]},
+    "ran is unknown": {"t": 17.0, "e": 3.0, "r": [[7, 1, 1]]},
+    "ran in words": {"t": 17.0, "e": 3.0, "r": [[0, "often", 1]]},
+    "ran is short": {"t": 17.0, "e": 3.0, "r": [[0, 1]]},
+    "stack without number": {"t": 17.0, "e": 3.0, "S": [[[]]]},
+    "stack of words": {"t": 17.0, "e": 3.0, "S": [[5, ["main"]]]},
+    "frame without line": {"t": 17.0, "e": 3.0, "S": [[5, [["main", "app.py"]]]]},
+    "frame at a line that is a word": {"t": 17.0, "e": 3.0, "S": [[5, [["main", "app.py", "x"]]]]},
+    "os threads are a word": {"t": 17.0, "e": 3.0, "os": "many"},
+    "native threads are a list": {"t": 17.0, "e": 3.0, "nat": []},
     "usage is a number": {"usage": 1},
     "usage is short": {"usage": [1.0, 2], "limits": []},
     "usage without limits": {"usage": [1.0, 2, 3, 4]},
@@ -314,13 +322,13 @@ def test_the_form_of_another_version_is_named():
 
 def test_the_lines_that_the_bad_ones_spoil_are_good():
     decoder = decoder_after(*TWO)
-    good = {"t": 17.0, "e": 1.0, "b": [BEGAN], "c": [CHANGED], "x": [1], "r": [[0, 1, 1]]}
+    good = {"t": 17.0, "e": 3.0, "b": [BEGAN], "c": [CHANGED], "x": [1], "r": [[0, 1, 1]]}
     assert isinstance(decoder.line(json.dumps(good)), Changes)
 
 
 def test_a_negative_number_of_a_state_is_refused():
     with pytest.raises(BadRecording):
-        decoder_after(*TWO).line(json.dumps({"t": 17.0, "e": 1.0, "c": [[0, "", 0, -1, []]]}))
+        decoder_after(*TWO).line(json.dumps({"t": 17.0, "e": 3.0, "c": [[0, "", 0, -1, []]]}))
 
 
 @pytest.mark.parametrize(
@@ -333,7 +341,7 @@ def test_a_negative_number_of_a_state_is_refused():
 )
 def test_a_look_that_contradicts_itself_is_refused(said):
     with pytest.raises(BadRecording):
-        decoder_after(*TWO).line(json.dumps({"t": 17.0, "e": 1.0, **said}))
+        decoder_after(*TWO).line(json.dumps({"t": 17.0, "e": 3.0, **said}))
 
 
 @pytest.mark.parametrize("depth", range(900, 1001, 4))
@@ -373,7 +381,7 @@ def test_any_text_is_read_or_refused(text):
 @settings(max_examples=300, deadline=None)
 @given(st.dictionaries(KEYS | st.just(MARK), JSON))
 def test_any_values_are_read_or_refused(said):
-    refused(decoder_after(*TWO), json.dumps({"t": 17.0, "e": 1.0} | said))
+    refused(decoder_after(*TWO), json.dumps({"t": 17.0, "e": 3.0} | said))
 
 
 @settings(max_examples=300, deadline=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from io import StringIO
 
 import pytest
@@ -14,7 +15,7 @@ from leakscope.policy import Trend
 from leakscope.renderers.sparkline import ASCII_BLOCKS, sparkline
 from leakscope.renderers.terminal import THEME, LiveView, colored, console_for, report_view
 from leakscope.renderers.text import dump_lines, report_lines
-from leakscope.report import Overall
+from leakscope.report import Member, Overall
 from tests.builders import (
     HOSTILE,
     LOOPS,
@@ -29,6 +30,7 @@ from tests.builders import (
     points,
     report,
     started,
+    target,
 )
 
 
@@ -68,6 +70,21 @@ def test_whole_view():
         "    8     +7 warming   ▁▁▁▁▁▁▁▁▁▁▁▁ executor idle      thread.py:81 _worker",
         "    3      0 steady    ▁▁▁▁▁▁▁▁▁▁▁▁ blocked, 2 running app/loops.py:7 spin",
     ]
+
+
+def test_several_processes_have_a_line():
+    several = tuple(
+        Member(target(pid=pid), threads, threads, verdict, ended_s)
+        for pid, threads, verdict, ended_s in (
+            (4711, 1, Overall.CLEAN, None),
+            (4712, 187, Overall.LEAKING, None),
+            (4713, None, Overall.CLEAN, 30.0),
+        )
+    )
+    targets = tuple(member.target for member in several)
+    lines = drawn(replace(GROWING, targets=targets, several=several))
+    assert lines[0] == "pid 4711, Python 3.11.7, up 61 min: python app.py (and 2 more)"
+    assert lines[1] == "threads by process: 4712: 187 leaking, 4711: 1"
 
 
 def test_without_unicode_all_is_ascii():

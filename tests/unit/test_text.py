@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,12 +15,13 @@ from leakscope.renderers.text import (
     ENDED,
     change_line,
     dump_lines,
+    in_processes,
     place,
     process_lines,
     report_lines,
     verdict_sentence,
 )
-from leakscope.report import EndedBy, Kind, Overall
+from leakscope.report import EndedBy, Kind, Member, Overall
 from leakscope.stacks import Level
 from tests.builders import (
     HOSTILE,
@@ -30,6 +33,7 @@ from tests.builders import (
     getting,
     group,
     hostile_report,
+    key,
     leak,
     nothing,
     report,
@@ -37,6 +41,64 @@ from tests.builders import (
     stay,
     target,
 )
+
+
+def of_several(**fields):
+    """A leak in the second of three processes, the third of which has ended."""
+    pids = (PID, PID + 1, PID + 2)
+    members = [
+        *(stay(n, key=key(n, PID)) for n in (1, 2)),
+        *(stay(n, key=key(n, PID + 1)) for n in range(3, 23)),
+    ]
+    leaking = group(members=members, trend=Trend.LEAKING, id="3f9c1a2b77e0", first=2)
+    targets = tuple(target(pid=pid) for pid in pids)
+    verdicts = (Overall.CLEAN, Overall.LEAKING, Overall.CLEAN)
+    several = tuple(
+        Member(one, threads, threads, verdict, ended_s)
+        for one, threads, verdict, ended_s in zip(
+            targets, (2, 20, None), verdicts, (None, None, 30.0), strict=True
+        )
+    )
+    named = leak(leaking, leaked=tuple(one.key for one in members[2:]))
+    return report(leaking, leaks=(named,), targets=targets, several=several, **fields)
+
+
+def test_report_of_several_processes():
+    lines = list(report_lines(of_several()))
+    assert lines[0] == "LEAKING: 1 leak in 1 of 3 processes (4712), 61.0 threads a minute"
+    table = lines.index(next(line for line in lines if line.startswith("count")))
+    assert lines[table:-1] == [
+        "count  change  peak  verdict  wait       id            processes          where",
+        "   22     +20    22  leaking  queue.get  3f9c1a2b77e0  4712: 20, 4711: 2  "
+        "app/jobs.py:41 consume",
+        "",
+        "process  threads  verdict       up      command",
+        "   4712       20  leaking       61 min  python app.py",
+        "   4711        2  clean         61 min  python app.py",
+        "   4713        -  clean, ended  -       python app.py",
+        "",
+    ]
+
+
+def test_dump_of_several_processes():
+    lines = list(dump_lines(of_several(kind=Kind.DUMP)))
+    assert lines[:2] == [
+        "thread profile: total 22",
+        "pid 4711, Python 3.11.7, up 61 min: python app.py (2 threads)",
+    ]
+    assert "  in 4712: 20, 4711: 2" in lines
+
+
+def test_a_group_in_many_processes_names_the_first():
+    counts = dict.fromkeys(range(1, 6), 9)
+    assert in_processes(counts) == "1: 9, 2: 9, 3: 9 and 2 more"
+
+
+def test_many_processes_are_not_all_listed():
+    made = of_several()
+    many = tuple(replace(made.several[0], target=target(pid=n)) for n in range(1, 31))
+    lines = list(report_lines(replace(made, several=many)))
+    assert "and 10 more" in lines
 
 
 def test_dump():
@@ -140,7 +202,7 @@ def test_change_of_a_new_group():
         ),
         (
             report(group(2), leaks=(leak(group(2)),) * 2, targets=(target(), target(pid=4712))),
-            "LEAKING: 2 leaks in processes 4711, 4712, 122.0 threads a minute",
+            "LEAKING: 2 leaks in 2 processes, 122.0 threads a minute",
         ),
     ],
 )
@@ -198,8 +260,8 @@ def test_phantom_frames_are_left_out():
 
 def test_a_group_without_frames():
     shown = list(dump_lines(report(group(1, (), members=[stay(frames=(), wait=None)]))))
-    assert shown[-2].endswith("  [blocked]  no Python frames")
-    assert shown[-1] == "#   no Python frames"
+    assert shown[-2].endswith("  [blocked]  stack not read")
+    assert shown[-1] == "#   stack not read"
 
 
 @pytest.mark.parametrize(
@@ -215,7 +277,7 @@ def test_a_group_without_frames():
     ],
 )
 def test_what_threads_do(states, wait, said):
-    by_letter = {state.value[0]: state for state in RunState}
+    by_letter = {"b": RunState.BLOCKED, "r": RunState.RUNNING, "u": RunState.UNKNOWN}
     members = [stay(i, state=by_letter[s], wait=wait) for i, s in enumerate(states)]
     assert said in change_line(0.0, group(members=members), Trend.STEADY, Trend.GROWING)
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from leakscope import __version__
+from leakscope.checkup import Check, Checkup, Status
 from leakscope.diffing import Change, ChangeKind, Diff
 from leakscope.facts import Point, Stay
 from leakscope.leaks import Leak
@@ -26,6 +27,7 @@ from leakscope.wire import (
     SCHEMA_VERSION,
     change_document,
     diff_document,
+    doctor_document,
     encode,
     missed_document,
     processes_document,
@@ -237,6 +239,8 @@ def test_report_has_the_shape_of_the_issue():
             "python": "3.11.7",
             "threads": 214,
             "os_threads": 220,
+            "verdict": "leaking",
+            "ended_at": None,
         }
     ]
     assert (read["began_at"], read["ended_at"]) == (
@@ -290,6 +294,8 @@ def test_unknown_is_null():
             "python": None,
             "threads": None,
             "os_threads": None,
+            "verdict": "clean",
+            "ended_at": None,
         }
     ]
     assert read["interval_s"] is None
@@ -480,16 +486,17 @@ def test_any_report_keeps_to_the_schema(made):
 
 def lines() -> list[dict[str, Any]]:
     return [
-        start_document(Target(1), at=NOON, interval_s=0.5),
+        start_document([Target(1)], at=NOON, interval_s=0.5),
         sample_document(
             taken_at=NOON,
             elapsed_s=0.0,
             threads=3,
             os_threads=None,
+            by_process={4711: 2, 4712: 1},
             groups={"3f9c1a2b77e0": 3, "000000000000": 0},
             tries=1,
         ),
-        missed_document(Missed(NOON, 1.00049, "py-spy: it said nothing", 5)),
+        missed_document(Missed(NOON, 1.00049, "py-spy: it said nothing", 5), 4711),
         change_document(
             at=NOON,
             elapsed_s=31.5,
@@ -513,7 +520,7 @@ def test_lines_of_a_watch_keep_to_the_schema():
 
 
 def test_start_line_says_what_is_watched():
-    read = decoded(start_document(Target(7, NOON), at=NOON, interval_s=0.5, level=Level.LINE))
+    read = decoded(start_document([Target(7, NOON)], at=NOON, interval_s=0.5, level=Level.LINE))
     assert read["began_at"] == "2026-03-01T12:00:00.250Z"
     assert read["targets"][0]["pid"] == 7
     assert read["targets"][0]["threads"] is None
@@ -524,9 +531,14 @@ def test_sample_line_leaves_out_empty_groups():
     assert decoded(lines()[1])["groups"] == {"3f9c1a2b77e0": 3}
 
 
+def test_sample_line_counts_the_threads_of_each_process():
+    assert decoded(lines()[1])["by_process"] == {"4711": 2, "4712": 1}
+
+
 def test_missed_line_says_why():
     read = decoded(lines()[2])
     assert (read["elapsed_s"], read["reason"]) == (1.0, "py-spy: it said nothing")
+    assert read["pid"] == 4711
 
 
 @pytest.mark.parametrize("was", [None, *Trend])
@@ -572,3 +584,19 @@ def test_diff_keeps_to_the_schema():
     assert (second["kind"], second["wait"], second["site"]) == ("gone", None, None)
     assert not decoded(diff_document(diff, min_growth=62))["has_grown"]
     decoded(diff_document(Diff("", "", Level.ENTRY, ()), min_growth=1))
+
+
+def test_a_checkup_keeps_to_the_schema():
+    checks = (
+        Check("python", Status.OK, "CPython 3.11.7"),
+        Check("rights", Status.PROBLEM, "\udc80", "Do this.\nOr that."),
+    )
+    seen = Checkup(Target(7, NOON), NOON, checks, 4, "it can't", 11, 12, 0.01204, 0.0024)
+    read = decoded(doctor_document(seen))
+    assert (read["target"]["threads"], read["target"]["os_threads"]) == (11, 12)
+    assert (read["exit_status"], read["summary"]) == (4, "it can't")
+    assert (read["dump_s"], read["blocking_pause_s"]) == (0.012, 0.002)
+    assert [check["advice"] for check in read["checks"]] == [[], ["Do this.", "Or that."]]
+    assert read["checks"][1]["found"] == "\udc80"
+    gone = Checkup(Target(7), NOON, (), 3, "there is none", None, None, None, None)
+    assert decoded(doctor_document(gone))["dump_s"] is None

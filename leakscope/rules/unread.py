@@ -1,0 +1,45 @@
+"""Threads whose stacks could not be read: the kernel alone tells of them."""
+
+from __future__ import annotations
+
+from leakscope.births import longest_likely_gap_s, moments_of, rate_per_min
+from leakscope.facts import GroupFacts
+from leakscope.policy import Policy, Trend, Verdict
+from leakscope.spans import duration
+from leakscope.stacks import Level, real_frames
+
+
+def is_unread(facts: GroupFacts) -> bool:
+    """Whether this is the group of the threads of which no stack is known."""
+    return not real_frames(facts.frames)
+
+
+def unread(facts: GroupFacts, policy: Policy) -> Verdict | None:
+    """Growth that is known by births alone, of threads that may be of any kind: never a leak.
+
+    What waits for its stack for a few seconds is no news. It is growth when as many threads as make
+    a leak have come, at as many moments, over as long a time, and still come.
+    """
+    if not is_unread(facts):
+        return None
+    births = sorted(stay.began_s for stay in facts.stays)
+    moments = moments_of(births)
+    if (
+        facts.level is not Level.FUNCTION
+        or len(births) < policy.min_held
+        or len(moments) < policy.min_moments
+        or births[-1] - births[0] < policy.min_span_s
+        or facts.now_s - births[-1] > max(longest_likely_gap_s(moments), policy.min_span_s)
+    ):
+        return Verdict(Trend.STEADY)
+    rate = rate_per_min(births)
+    return Verdict(
+        Trend.GROWING,
+        (
+            f"{len(births)} threads whose stacks could not be read, started over "
+            f"{duration(births[-1] - births[0])}, {rate:.1f} a minute, and still there.",
+        ),
+        moments=tuple(births),
+        rate_per_min=rate,
+        rate_basis="births",
+    )

@@ -1,0 +1,51 @@
+"""When the next round of samples is due, and when a watch is over."""
+
+from __future__ import annotations
+
+from leakscope.report import EndedBy
+from leakscope.sources.live import Schedule
+from leakscope.sources.stopping import Clock, Stop
+
+# The first round is late by as much as it took to start; a last one that is due that much after
+# the end is still within the duration that was asked for.
+_LATE_S = 0.1
+
+
+class Pace:
+    """Waits between rounds, as a schedule asks, on one clock for all that is watched."""
+
+    def __init__(self, schedule: Schedule, stop: Stop, clock: Clock) -> None:
+        self._schedule = schedule
+        self._stop = stop
+        self._clock = clock
+        self._first_s = clock.elapsed_s()
+        self._taken = 0
+
+    def due_s(self) -> float:
+        """When the next round is due: whole intervals from the first, so delays don't add up."""
+        interval_s = self._schedule.interval_s
+        done = int((self._clock.elapsed_s() - self._first_s) / interval_s)
+        return self._first_s + (done + 1) * interval_s
+
+    def is_last(self) -> bool:
+        """Whether the round that is on now is known to be the last one."""
+        count, end_s = self._schedule.count, self._schedule.duration_s
+        if count is not None and self._taken + 1 >= count:
+            return True
+        return end_s is not None and self.due_s() > end_s + _LATE_S
+
+    def wait(self) -> EndedBy | None:
+        """Wait after a round until the next is due; the reason when there is to be none."""
+        self._taken += 1
+        schedule = self._schedule
+        if schedule.count is not None and self._taken >= schedule.count:
+            return EndedBy.COUNT
+        due_s, end_s = self.due_s(), schedule.duration_s
+        is_last = end_s is not None and due_s > end_s + _LATE_S
+        until_s = end_s if is_last and end_s is not None else due_s
+        self._stop.wait(until_s - self._clock.elapsed_s())
+        if self._stop.signalled:
+            return EndedBy.SIGNAL
+        if self._stop.target_ended:
+            return EndedBy.TARGET_EXITED
+        return EndedBy.DURATION if is_last else None

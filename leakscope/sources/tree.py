@@ -1,0 +1,117 @@
+"""A process and all that descend from it: which of them are Python, and which were left out."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import NamedTuple
+
+import psutil
+
+from leakscope.errors import NoSuchProcess
+from leakscope.sources import kernel
+from leakscope.sources.process_list import is_python
+
+# A child that has just been forked still runs its parent's program, and may run another one next.
+SETTLED_S = 1.0
+# Names of programs that are told apart among what was left out; a program that starts others
+# without end is not to fill the report with them.
+_MAX_NAMES = 20
+
+
+class Found(NamedTuple):
+    """A process, told from a later one that was given its PID."""
+
+    pid: int
+    start: float  # clock ticks since boot; off Linux, Unix seconds
+    exe: str | None  # None where it may not be read; one that runs another program is another one
+
+
+class Tree:
+    """Finds the Python processes among a process and its descendants, anew at each call."""
+
+    def __init__(self, pid: int, settled_s: float = SETTLED_S) -> None:
+        self.pid = pid
+        self._settled_s = settled_s
+        self._root_start: float | None = None
+        self._python: dict[Found, bool] = {}
+        self._left_out: dict[str, tuple[int, int]] = {}  # by name: the first PID, how many
+        self._unnamed = 0
+
+    def find(self) -> tuple[Found, ...]:
+        """The Python processes that there are now, the root first.
+
+        Raises NoSuchProcess when the root has ended.
+        """
+        try:
+            root = self._root()
+            processes = [root, *root.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            raise NoSuchProcess(f"there is no process {self.pid}") from None
+        seen = [found for process in processes if (found := self._found(process))]
+        self._python = {found: self._is_python(found) for found in seen}
+        return tuple(found for found, python in self._python.items() if python)
+
+    def _root(self) -> psutil.Process:
+        """The root, if it is still the process that it was at first. Raises psutil.Error."""
+        root = psutil.Process(self.pid)
+        start, _ = _start_and_age_s(root)
+        self._root_start = start if self._root_start is None else self._root_start
+        if start != self._root_start:
+            raise psutil.NoSuchProcess(self.pid)
+        return root
+
+    def left_out(self) -> tuple[str, ...]:
+        """What is in the tree and not looked at, a line for each program."""
+        lines = [
+            f"left out: {name} ({pid}{f' and {number - 1} more' if number > 1 else ''}), not Python"
+            for name, (pid, number) in self._left_out.items()
+        ]
+        if self._unnamed:
+            lines.append(f"left out: {self._unnamed} processes of other programs, not Python")
+        return tuple(lines)
+
+    def _found(self, process: psutil.Process) -> Found | None:
+        """What a process is; None for one that has ended, is too new, or is leakscope itself."""
+        if process.pid == os.getpid():
+            return None
+        try:
+            start, age_s = _start_and_age_s(process)
+            if age_s < self._settled_s and process.pid != self.pid:
+                return None
+            return Found(process.pid, start, _executable(process))
+        except psutil.Error:
+            return None
+
+    def _is_python(self, found: Found) -> bool:
+        known = self._python.get(found)
+        if known is not None:
+            return known
+        if found.exe is None or is_python(found.pid, found.exe):
+            return True  # what may not be read is tried, for then the reason can be told
+        name = os.path.basename(found.exe)
+        if name in self._left_out or len(self._left_out) < _MAX_NAMES:
+            first, number = self._left_out.get(name, (found.pid, 0))
+            self._left_out[name] = (first, number + 1)
+        else:
+            self._unnamed += 1
+        return False
+
+
+def _executable(process: psutil.Process) -> str | None:
+    """The file that it runs; a file that was replaced meanwhile keeps its name."""
+    try:
+        return process.exe().removesuffix(" (deleted)")
+    except psutil.AccessDenied:
+        return None
+
+
+def _start_and_age_s(process: psutil.Process) -> tuple[float, float]:
+    """When it began, as a number that is its own, and how long ago. Raises psutil.Error."""
+    if not kernel.ON_LINUX:
+        return process.create_time(), time.time() - process.create_time()
+    state = kernel.process_state(process.pid)
+    if state is None or state.state in "ZX":
+        raise psutil.NoSuchProcess(process.pid)
+    since_boot_s = kernel.boot_elapsed_s(0.0)
+    return state.start_ticks, since_boot_s - state.start_ticks / kernel.ticks_per_s()
