@@ -15,6 +15,8 @@ from typing import IO
 MAX_ANSWER = 256 * 1024 * 1024
 _MAX_COMPLAINT = 1024 * 1024
 _PIECE = 1024 * 1024  # what one read takes of a pipe, which holds 64 KiB unless it is told to
+# A program that has closed what it speaks through is at its very end: that takes milliseconds.
+_END_S = 1.0
 
 
 class TooMuch(ValueError):
@@ -74,13 +76,20 @@ class Child:
             raise TooMuch(f"more than {most >> 20} MiB")
 
     def end(self) -> float:
-        """Wait for its end, and kill it first if it has more to say; the CPU time that it took."""
+        """Wait for its end; the CPU time that it took.
+
+        It is killed if it has more to say, or has said all and goes on.
+        """
         import resource
 
         if self._selector.get_map():
             self._process.kill()
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        self._process.wait()
+        try:
+            self._process.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         self._selector.close()
         for stream in self._said:
