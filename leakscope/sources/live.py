@@ -245,7 +245,7 @@ class LiveSource:
         return snapshot
 
     def _is_finished(self, wait_s: float) -> bool:
-        """Whether the dump under way is over within this time; one that never will be has failed."""
+        """Whether the dump under way is over within this time; what never will be has failed."""
         spent_s = self._pyspy.cpu_s
         try:
             return self._pyspy.is_finished(wait_s)

@@ -337,6 +337,18 @@ def test_a_thread_that_is_named_came_there_once_and_did_not_run_since():
     assert (stay.visits, stay.ran_looks, stay.began_s) == (1, 0, BORN_S)
 
 
+def test_a_stack_that_is_lost_and_found_is_no_birth():
+    """No differ tells this, and a spoilt recording may."""
+    history = History(Level)
+    for at, frames in enumerate((QUEUE_GET, (), REQUEST)):
+        one = (seen(frames=frames),)
+        began, changed = ((), one) if at else (one, ())
+        history.observe(Changes(TAKEN_AT, float(at), began=began, changed=changed))
+    assert counts_at(history, QUEUE_GET) == (0, 1, 0, 1, 0, 0)
+    assert counts_at(history, ()) == (0, 0, 1, 1, 0, 0)
+    assert counts_at(history, REQUEST) == (1, 0, 1, 0, 0, 0)
+
+
 def test_what_was_not_looked_at_is_taken_neither_for_running_nor_for_waiting():
     history = history_of(
         snapshot(seen()), tick((1, 2), at=1.0), *(tick(at=float(at)) for at in range(2, 9))
