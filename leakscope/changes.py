@@ -20,7 +20,7 @@ from leakscope.model import (
     ThreadSample,
     Tick,
 )
-from leakscope.stacks import is_bootstrap, real_frames
+from leakscope.stacks import is_bootstrap, is_thread_run, real_frames
 
 
 class Differ:
@@ -87,7 +87,7 @@ class Differ:
         if frames == seen.frames and frames:
             return seen
         state = RunState.RUNNING if seen.state is RunState.RUNNING else RunState.RAN
-        return replace(seen, frames=frames if real_frames(frames) else known, state=state)
+        return replace(seen, frames=frames if _tells(frames) else known, state=state)
 
     def _of_tick(self, tick: Tick) -> Changes:
         began: list[ThreadSample] = []
@@ -156,6 +156,13 @@ def _shared_outer(frames: Frames, others: Frames) -> Frames:
             break
         shared.append(frame)
     return tuple(reversed(shared))
+
+
+def _tells(frames: Frames) -> bool:
+    """Whether these frames say where a thread is; all threads have those of threading.py."""
+    return any(
+        not is_bootstrap(frame) and not is_thread_run(frame) for frame in real_frames(frames)
+    )
 
 
 def _mended(seen: ThreadSample, before: ThreadSample) -> ThreadSample:

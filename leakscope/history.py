@@ -180,7 +180,7 @@ class History:
         track.sample = thread
         if thread.frames == frames_before:
             return
-        if not frames_before:
+        if not frames_before and len(track.been) == len(self.levels):  # it was nowhere else
             self._name(track)
             return
         for level in self.levels:

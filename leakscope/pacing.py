@@ -68,7 +68,8 @@ class Pace:
         if news.unread >= MANY_UNREAD and since_s >= HURRIED_EACH_S:
             return True
         if news.unread or news.moved or news.ended:
-            return since_s >= dump_cpu_s / UNHURRIED_SHARE
+            # News never makes it later than none would.
+            return since_s >= min(dump_cpu_s / UNHURRIED_SHARE, CHECK_EACH_S)
         return since_s >= CHECK_EACH_S
 
     def dumped(self, now_s: float, cpu_s: float) -> None:

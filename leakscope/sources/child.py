@@ -14,9 +14,9 @@ from typing import IO
 # py-spy says 300 bytes a frame: an answer of 1000 threads, each 900 calls deep.
 MAX_ANSWER = 256 * 1024 * 1024
 _MAX_COMPLAINT = 1024 * 1024
-# A program that has closed its output has nothing left to do but to end.
-_LINGER_S = 5.0
 _PIECE = 1024 * 1024  # what one read takes of a pipe, which holds 64 KiB unless it is told to
+# A program that has closed what it speaks through is at its very end: that takes milliseconds.
+_END_S = 1.0
 
 
 class TooMuch(ValueError):
@@ -76,14 +76,17 @@ class Child:
             raise TooMuch(f"more than {most >> 20} MiB")
 
     def end(self) -> float:
-        """Wait for its end, and kill it if it goes on or has more to say; the CPU time it took."""
+        """Wait for its end; the CPU time that it took.
+
+        It is killed if it has more to say, or has said all and goes on.
+        """
         import resource
 
         if self._selector.get_map():
             self._process.kill()
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         try:
-            self._process.wait(_LINGER_S)
+            self._process.wait(_END_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

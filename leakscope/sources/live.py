@@ -224,7 +224,7 @@ class LiveSource:
                     self._join.prepare()
                     self._pyspy.start()
                 tries += 1
-                if not self._pyspy.is_finished(self._pyspy.timeout_s if last else left_s):
+                if not self._is_finished(self._pyspy.timeout_s if last else left_s):
                     return self._join.tick()
                 return self._read(tries)
             except DumpFailed as error:
@@ -238,23 +238,37 @@ class LiveSource:
                 tries, self._is_another_process, with_unread=not self._pace.every_tick
             )
         except DumpFailed as error:
-            self._failed += 1
-            self._charge()
-            self._pace.failed(
-                self.clock.elapsed_s(), self._join.last_cpu_s, lasting=error.is_lasting
-            )
+            self._note_failure(error, self._join.last_cpu_s)
             raise
-        self._charge()
+        self._charge(self._join.last_cpu_s)
         self._pace.dumped(self.clock.elapsed_s(), self._join.last_cpu_s)
         self._has_stacks = True
         if self._budget is not None:
             self._budget.begin()
         return snapshot
 
-    def _charge(self) -> None:
+    def _is_finished(self, wait_s: float) -> bool:
+        """Whether the dump under way is over within this time; what never will be has failed."""
+        spent_s = self._pyspy.cpu_s
+        try:
+            return self._pyspy.is_finished(wait_s)
+        except DumpFailed as error:
+            self._dumps += 1
+            self._note_failure(error, self._pyspy.cpu_s - spent_s)
+            raise
+
+    def _note_failure(self, error: DumpFailed, cpu_s: float) -> None:
+        self._failed += 1
+        self._charge(cpu_s)
+        self._pace.failed(self.clock.elapsed_s(), cpu_s, lasting=error.is_lasting)
+        # Where no first dump is to be had, looking is paid for all the same.
+        if self._budget is not None and self._pace.has_begun:
+            self._budget.begin()
+
+    def _charge(self, cpu_s: float) -> None:
         """Note what a dump took; what was spent until the first one was over is start-up."""
         if self._budget is not None and self._pace.has_begun:
-            self._budget.charge(self._join.last_cpu_s)
+            self._budget.charge(cpu_s)
 
     def _is_enough(self, error: DumpFailed, tries: int, began_s: float) -> bool:
         _log.debug("try %d: %s", tries, error)

@@ -32,6 +32,13 @@ def pool_worker(tasks: Jobs[Callable[[], object]]) -> None:
         task()
 
 
+def poll(seconds: float) -> None:
+    """Look now and then whether there is something to do, as many a helper thread does."""
+    nothing = threading.Event()
+    while not nothing.wait(seconds):
+        pass
+
+
 def handle_request(seconds: float, slots: threading.Semaphore) -> None:
     """Take a while, as a request does, then make room for the next one."""
     time.sleep(seconds)
@@ -171,6 +178,7 @@ def main() -> None:
     parser.add_argument("--pool", type=int, default=30, help="idle workers")
     parser.add_argument("--executor", action="store_true", help="workers of an executor instead")
     parser.add_argument("--requests", type=int, default=5, help="request threads always alive")
+    parser.add_argument("--pollers", type=int, default=0, help="threads that wake up each second")
     options = parser.parse_args()
     # Held to the end: the workers of an executor end when nothing refers to it any more.
     _executor = _start_executor(options.pool) if options.executor else None
@@ -178,6 +186,8 @@ def main() -> None:
         _start_pool(options.pool)
     if options.requests:
         _start_requests(options.requests)
+    for number in range(options.pollers):
+        _start(poll, 1.0, name=f"poller-{number}")
     leak = Leak()
     commands: dict[str, Callable[..., str]] = {
         "leak": leak.grow,
