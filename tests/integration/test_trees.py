@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,16 +107,24 @@ def watched_through_a_reload(folder: Path, *, leaks: bool) -> Reloaded:
         return Reloaded(run.result(), recording, master.pid, old, new, leaking)
 
 
+Both = dict[bool, Future[Reloaded]]
+
+
+def begun_early(
+    pool: ThreadPoolExecutor, wanted: list[pytest.Item], paths: pytest.TempPathFactory
+) -> Both:
+    """One that leaks in one worker and one that doesn't, side by side."""
+    folder = paths.mktemp("g")
+    return {
+        leaks: pool.submit(watched_through_a_reload, folder / str(leaks), leaks=leaks)
+        for leaks in (True, False)
+    }
+
+
 @pytest.fixture(scope="module")
-def reloaded(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Reloaded]:
-    """One that leaks in one worker and one that doesn't, side by side to save time."""
-    folder = tmp_path_factory.mktemp("g")
-    with ThreadPoolExecutor() as pool:
-        runs = {
-            leaks: pool.submit(watched_through_a_reload, folder / str(leaks), leaks=leaks)
-            for leaks in (True, False)
-        }
-        return {leaks: run.result() for leaks, run in runs.items()}
+def reloaded(begun: Both) -> dict[bool, Reloaded]:
+    """The outcome of both."""
+    return {leaks: run.result() for leaks, run in begun.items()}
 
 
 def test_the_one_worker_that_leaks_is_named(reloaded):
