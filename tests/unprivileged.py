@@ -14,6 +14,7 @@ import pytest
 
 import leakscope
 from leakscope.sources.pyspy import find_pyspy
+from tests.running import unmeasured
 
 NOBODY = 65534
 
@@ -44,7 +45,8 @@ def as_nobody(
         capture_output=True,
         check=False,
         cwd="/",
-        env={**os.environ, "PYTHONPATH": str(Path(leakscope.__file__).parent.parent)},
+        # It may not write what it measures where that is collected.
+        env={**unmeasured(), "PYTHONPATH": str(Path(leakscope.__file__).parent.parent)},
         stdin=subprocess.DEVNULL,
         text=True,
         timeout=60,

@@ -116,7 +116,7 @@ def _die_with_parent() -> Callable[[], None] | None:
     # Found before the fork: between it and the exec there is to be no import and no look-up.
     prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
 
-    def ask() -> None:
+    def ask() -> None:  # pragma: no cover - in the child, until its exec
         prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # it died before it was asked
             os._exit(1)

@@ -191,7 +191,7 @@ def free_threaded(version: str) -> Path | None:
     "it has threads that are not Python's (from a C library)",
     "They are counted and said, and not looked at; those of Python are all there.",
 )
-@pytest.mark.all_pythons
+@pytest.mark.all_pythons("3.8", "3.11", "3.14")
 def test_native_threads(python):
     with running("misfortunes.py", python=python) as target:
         target.tell("native 7")

@@ -1,7 +1,7 @@
 """One look names a leak by the birth of its threads, and nothing else by it.
 
 All that takes its time runs at the same time, for each version of Python, so that all of it takes
-well under a minute.
+well under a minute; nothing else runs beside it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.documents import Document, checked, checked_lines, group_at, of_type
 from tests.pythons import find_pythons
 from tests.running import Target, leakscope_cli, running
 
-pytestmark = pytest.mark.attach
+pytestmark = [pytest.mark.attach, pytest.mark.alone]
 
 POOL = 30
 SERVICE = ("leaky_service.py", "--pool", str(POOL), "--requests", "5")

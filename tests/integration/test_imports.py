@@ -6,13 +6,12 @@ No time is measured, for machines differ; the lists do not.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 
 import pytest
 
-from tests.running import running
+from tests.running import running, unmeasured
 
 # Ends the program as `leakscope` does, and then says what was imported, and what had been when
 # py-spy was started.
@@ -64,10 +63,9 @@ SLOW = {
 
 def imported(*arguments: str) -> dict[str, set[str]]:
     """The modules that a command line imports, all and until py-spy was started."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
     done = subprocess.run(
         [sys.executable, "-c", _ASKING, *arguments],
-        capture_output=True, text=True, check=True, env=env,
+        capture_output=True, text=True, check=True, env=unmeasured(),
     )  # fmt: skip
     said = json.loads(done.stderr.splitlines()[-1])
     return {when: set(modules or ()) for when, modules in said.items()}

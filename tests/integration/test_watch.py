@@ -1,6 +1,6 @@
 """A watch names a leak and leaves the healthy alone, under each version of Python.
 
-All versions are watched at the same time, so that this takes a minute and not ten.
+All versions are watched at the same time, and beside other tests.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -91,32 +90,37 @@ def began_at(pid: int, tid: int) -> float:
     return booted_at + int(fields[19]) / os.sysconf("SC_CLK_TCK")
 
 
-@pytest.fixture(scope="module")
-def text_watch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Future[TextWatched]]:
-    """A watch that goes on beside the others."""
-    with ThreadPoolExecutor(1) as pool:
-        yield pool.submit(watch_as_text, tmp_path_factory.mktemp("text") / "report")
+@dataclass
+class Watches:
+    """All that goes on at the same time: every version that a test is to run with."""
+
+    by_version: dict[str, Future[Watched]]
+    text: Future[TextWatched]
 
 
-@pytest.fixture(scope="module")
-def watches(
-    request: pytest.FixtureRequest, text_watch: Future[TextWatched]
-) -> Iterator[dict[str, Future[Watched]]]:
-    """The watches of every version that a test of this module is to run with."""
-    wanted = {
-        item.callspec.params["python"]
-        for item in request.session.items
-        if "watches" in getattr(item, "fixturenames", ()) and hasattr(item, "callspec")
-    }
-    found = {version: path for version, path in find_pythons().items() if version in wanted}
-    with ThreadPoolExecutor(max(len(found), 1)) as pool:
-        yield {version: pool.submit(watch_both, path) for version, path in found.items()}
+def begun_early(
+    pool: ThreadPoolExecutor, wanted: list[pytest.Item], paths: pytest.TempPathFactory
+) -> Watches:
+    """Let it all begin."""
+    versions = {version_of(item) for item in wanted}
+    found = {version: path for version, path in find_pythons().items() if version in versions}
+    return Watches(
+        {version: pool.submit(watch_both, path) for version, path in found.items()},
+        pool.submit(watch_as_text, paths.mktemp("text") / "report"),
+    )
+
+
+def version_of(item: pytest.Item) -> str | None:
+    """The Python that a test is to run with, if it is one for each."""
+    callspec = getattr(item, "callspec", None)
+    return callspec.params["python"] if callspec else None
 
 
 @pytest.fixture
-def watched(python, request, watches) -> Watched:
-    done: Future[Watched] = watches[request.node.callspec.params["python"]]
-    return done.result()
+def watched(python: Path, request: pytest.FixtureRequest, begun: Watches) -> Watched:
+    version = version_of(request.node)
+    assert version is not None
+    return begun.by_version[version].result()
 
 
 def summary_of(run: subprocess.CompletedProcess[str]) -> Document:
@@ -222,8 +226,8 @@ def test_a_healthy_service_is_clean_ten_times_of_ten():
         assert_clean(run)
 
 
-def test_text_reports_a_leak_for_people(text_watch):
-    watched: TextWatched = text_watch.result()
+def test_text_reports_a_leak_for_people(begun):
+    watched: TextWatched = begun.text.result()
     assert (watched.run.returncode, watched.run.stdout, watched.run.stderr) == (0, "", "")
     verdict, *_ = text = watched.report.splitlines()
     assert verdict.startswith(f"LEAKING: 1 leak in process {watched.pid} ")

@@ -238,7 +238,7 @@ def test_the_value_of_an_option_is_never_shown(option, value):
     ids=lambda word: word[:10],
 )  # fmt: skip
 def test_a_hostile_word_takes_no_time(word):
-    began = time.perf_counter()
+    began = time.process_time()
     redacted(["app", word])
     # Linear ones take a tenth of that; a square of this length would take minutes.
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
