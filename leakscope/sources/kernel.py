@@ -112,7 +112,7 @@ class Tasks:
         self.gone: list[int] = []  # of those that ended, and maybe others that have their ids now
         self._known: dict[str, _Task] = {}
         self._counters: dict[int, Counters] = {}
-        self._free = _descriptors_allowed() - self._SPARE_DESCRIPTORS
+        self._most = _descriptors_allowed() - self._SPARE_DESCRIPTORS
 
     def counters(self) -> Mapping[int, Counters] | None:
         """The scheduling counters of all threads by TID; None where they cannot be read.
@@ -201,10 +201,13 @@ class Tasks:
             fields = _after_name(Path(f"{path}/stat").read_bytes())
             start_ticks = int(fields[19])
             handle = None
-            if self._free > 0:
-                with contextlib.suppress(FileNotFoundError):  # a kernel without these counters
-                    handle = os.open(f"{path}/schedstat", os.O_RDONLY | os.O_CLOEXEC)
-                    self._free -= 1
+            with contextlib.suppress(FileNotFoundError):  # a kernel without these counters
+                handle = os.open(f"{path}/schedstat", os.O_RDONLY | os.O_CLOEXEC)
+            # The lowest free number is given out, so a high one says that few are left, whoever
+            # has the others: each process of a tree has a reader of its own.
+            if handle is not None and handle >= self._most:
+                os.close(handle)
+                handle = None
             return _Task(int(name), start_ticks, path, handle)
         except (OSError, IndexError, ValueError):
             return None
@@ -213,7 +216,6 @@ class Tasks:
         if task is not None and task.handle is not None:
             os.close(task.handle)
             task.handle = None
-            self._free += 1
 
 
 class _Task:

@@ -117,3 +117,12 @@ def test_a_ctrl_c_at_the_terminal_is_not_for_it():
     child = python(FOR_EVER)
     assert os.getpgid(child.pid) == child.pid != os.getpgrp()
     child.end()
+
+
+def test_the_time_of_a_child_is_its_own_when_two_run_at_once():
+    busy = python("import time\nwhile time.process_time() < 0.4: pass")
+    idle = python("")
+    assert busy.is_over(LONG_S)
+    assert idle.is_over(LONG_S)
+    assert busy.end() >= 0.4
+    assert idle.end() < 0.4

@@ -204,3 +204,29 @@ def test_a_process_that_is_gone():
     assert tasks.stacks() == []
     assert kernel.process_state(2**22 + 1) is None
     assert kernel.inner_tids(2**22 + 1) == {}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_readers_of_several_processes_share_the_descriptors(monkeypatch):
+    lowest_free = os.dup(0)
+    os.close(lowest_free)
+    most = lowest_free + 3 + kernel.Tasks._SPARE_DESCRIPTORS
+    monkeypatch.setattr(kernel, "_descriptors_allowed", lambda: most)
+    go = threading.Event()
+    others = [threading.Thread(target=go.wait) for _ in range(6)]
+    for thread in others:
+        thread.start()
+    readers = [kernel.Tasks(os.getpid()) for _ in range(2)]
+    before = len(os.listdir("/proc/self/fd"))
+    try:
+        for reader in readers:
+            counters = reader.counters()
+            assert counters is not None
+            assert {thread.native_id for thread in others} <= counters.keys()
+        assert len(os.listdir("/proc/self/fd")) - before <= 3
+    finally:
+        go.set()
+        for reader in readers:
+            reader.close()
+        for thread in others:
+            thread.join()
