@@ -32,14 +32,18 @@ def unread(facts: GroupFacts, policy: Policy) -> Verdict | None:
         or facts.now_s - births[-1] > max(longest_likely_gap_s(moments), policy.min_span_s)
     ):
         return Verdict(Trend.STEADY)
-    rate = rate_per_min(births)
+    # What came before leakscope did may have come in one burst; what it saw come tells the rate.
+    seen = [birth for birth in births if birth > 0]
+    counted = seen if len(seen) >= policy.min_held else births
+    rate = rate_per_min(counted)
+    of_late = " of late" if counted is seen else ""
     return Verdict(
         Trend.GROWING,
         (
             f"{len(births)} threads whose stacks could not be read, started over "
-            f"{duration(births[-1] - births[0])}, {rate:.1f} a minute, and still there.",
+            f"{duration(births[-1] - births[0])} and still there; {rate:.1f} a minute{of_late}.",
         ),
-        moments=tuple(births),
+        moments=tuple(counted),
         rate_per_min=rate,
         rate_basis="births",
     )
