@@ -266,7 +266,7 @@ class Engine:
             # No leak can be named where stacks cannot be read, and yet a limit is nearing.
             blind = [j for j in self.findings().functions if is_unread(j.facts)]
             rate = sum(judged.verdict.rate_per_min or 0.0 for judged in blind)
-            arrivals = sum(judged.facts.size for judged in blind)
+            arrivals = sum(len(judged.verdict.moments) for judged in blind)
         error = relative_error(arrivals)
         return nearest_deadline(with_cost(self.resources[-1].limits, cost), rate, error)
 

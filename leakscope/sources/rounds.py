@@ -70,6 +70,11 @@ class _Member:
     over: bool = False  # it has ended, or is not to be tried again
     in_flight: Future[Sample] | None = field(default=None, repr=False)
 
+    @property
+    def is_looked_at(self) -> bool:
+        """Whether a look at it goes on."""
+        return self.in_flight is not None and not self.in_flight.done()
+
 
 class Rounds:
     """Samples several processes at an interval; `ended_by` says why it ended."""
@@ -165,13 +170,15 @@ class Rounds:
     def close(self) -> None:
         """Give back what is held open."""
         for member in self._members.values():
-            if member.source is not None:
+            # One that is being looked at is not pulled away from under the look.
+            if member.source is not None and not member.is_looked_at:
                 member.source.close()
 
     def _forget(self, member: _Member) -> None:
         if member.source is not None:
             self._cost_of_ended = self._cost_of_ended.plus(member.source.cost)
-            member.source.close()
+            if not member.is_looked_at:
+                member.source.close()
         del self._members[member.found]
 
     def _note(self, found: Sequence[Found]) -> None:

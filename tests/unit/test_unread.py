@@ -63,10 +63,24 @@ def verdict_on(births: Iterable[float], **fields: float | Level) -> Verdict:
     return verdict
 
 
-GROWTH = evenly(4.0, begin_s=0.0, end_s=60.0)
+GROWTH = evenly(4.0, begin_s=1.0, end_s=61.0)
 
 
 # --- the rule -------------------------------------------------------------------------------------
+
+
+def test_a_burst_before_the_watch_does_not_tell_the_rate():
+    verdict = verdict_on(
+        [*(-20 + number / 1000 for number in range(4200)), *range(1, 41)], now_s=41.0
+    )
+    assert verdict.trend is Trend.GROWING
+    assert verdict.rate_per_min == pytest.approx(60, rel=0.1)
+    assert "60.0 a minute of late" in verdict.evidence[0]
+
+
+def test_a_burst_alone_is_no_growth():
+    births = [-20 + number / 1000 for number in range(4200)]
+    assert verdict_on(births, now_s=0.0).trend is Trend.STEADY
 
 
 def test_a_group_with_a_stack_is_for_other_rules():
