@@ -23,7 +23,7 @@ from pathlib import Path
 import pytest
 
 from tests.documents import Document, checked, checked_lines, of_type
-from tests.running import Target, Watching, leakscope_cli, running, watching
+from tests.running import Target, Watching, leakscope_cli, running, unmeasured, watching
 
 pytestmark = pytest.mark.attach
 
@@ -130,7 +130,9 @@ def test_a_recording_keeps_what_fits_on_the_disk(service, small_disk, name):
 @pytest.mark.parametrize("name", ["watch.jsonl", "watch.jsonl.gz"])
 def test_a_recording_keeps_what_is_allowed(service, tmp_path, name):
     recording = tmp_path / name
-    with watching(service.pid, *RECORDING, str(recording)) as watch:
+    # A measured one would be short of room for what it measures too.
+    env = dict.fromkeys(os.environ.keys() - unmeasured().keys(), "")
+    with watching(service.pid, *RECORDING, str(recording), env=env) as watch:
         watch.until("sample", 3)
         # What one more line of a few threads takes, and none of hundreds.
         most = recording.stat().st_size + 1024
@@ -201,7 +203,7 @@ def test_a_report_larger_than_is_allowed_leaves_no_part(service, tmp_path, name)
     run = subprocess.run(
         ["bash", "-c", 'ulimit -f 1; exec "$@"', "-", sys.executable, "-m", "leakscope",
          "dump", str(service.pid), "--json", "-o", str(tmp_path / name)],
-        capture_output=True, check=False, text=True, timeout=60,
+        capture_output=True, check=False, text=True, timeout=60, env=unmeasured(),
     )  # fmt: skip
     assert (run.returncode, run.stdout) == (2, "")
     assert only_line(run.stderr) == f"leakscope: cannot write to {tmp_path / name}: File too large"
@@ -298,7 +300,7 @@ def test_a_folder_without_rights(service, name):
         (folder / "shared" / "of-root").chmod(0o666)
         run = subprocess.run(
             [sys.executable, "-c", NOBODY_WRITES, name],
-            capture_output=True, check=False, cwd=folder, text=True, timeout=60,
+            capture_output=True, check=False, cwd=folder, text=True, timeout=60, env=unmeasured(),
         )  # fmt: skip
         assert os.listdir(folder / "closed") == []
         assert (folder / "shared" / "of-root").read_text() == "of root\n"
