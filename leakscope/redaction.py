@@ -149,7 +149,6 @@ def _names_the_rest(word: str, following: str) -> bool:
 
 # A part of a text without spaces, or within quotes; backslashes as in a shell.
 _QUOTED = re.compile(r"""(?:"(?:\\.|[^"\\])*"?|'[^']*'?|\\.|[^\s"'])+""", re.DOTALL)
-_SPACES = re.compile(r"(\s+)")
 
 
 def _text(text: str) -> str:
