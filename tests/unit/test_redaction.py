@@ -73,7 +73,7 @@ def masked(line: str, redaction: Redaction = Redaction.SECRETS) -> str:
         ("""python -c "password = 'x'; go()" """, "python -c password ***"),
         ("""app '{"user": "me", "password": "a b"}'""", 'app {"user": "me", "password": ***'),
         ("""app '{"password":"x","port":1}'""", 'app {"password":***'),
-        ("app password:hunter2", "app password:***"),
+        ("app password:hunter2 --token=>", "app password:*** --token=***"),
         ("app '-----BEGIN PRIVATE KEY----- MIIE'", "app ***"),
         # keys that can be told by themselves
         (f"app {AWS_ID} {AWS_KEY}", "app *** ***"),
