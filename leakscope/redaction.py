@@ -83,7 +83,7 @@ _WRAPPING = "\"'`,;()[]{}"
 _OPTION = re.compile(r"--?[A-Za-z][\w.-]*")
 _LONG_OPTION = re.compile(r"--[A-Za-z][\w.=-]*|-[A-Za-z]")
 # `name =`, `name:`, with the value in a word of its own.
-_OPEN_NAME = re.compile(r"""[\w.-]+["'\]]*\s*(?::|=|:=|=>)""")
+_OPEN_NAME = re.compile(r"""[\w.-]+["'\]]*\s*(?::|=|:=)""")
 _SIGNS = frozenset((":", "=", ":=", "=>"))
 # Of HTTP: the word after it is the secret.
 _SCHEME = re.compile(r"(?:bearer|basic|digest)", re.IGNORECASE)
@@ -149,7 +149,6 @@ def _names_the_rest(word: str, following: str) -> bool:
 
 # A part of a text without spaces, or within quotes; backslashes as in a shell.
 _QUOTED = re.compile(r"""(?:"(?:\\.|[^"\\])*"?|'[^']*'?|\\.|[^\s"'])+""", re.DOTALL)
-_SPACES = re.compile(r"(\s+)")
 
 
 def _text(text: str) -> str:
