@@ -93,6 +93,10 @@ class Pace:
         # busy machine does not blind the watch.
         self._dump_cpu_s = cpu_s if self._dump_cpu_s is None else (self._dump_cpu_s + cpu_s) / 2
 
+    def age_s(self, now_s: float) -> float:
+        """How long ago it began; 0 before that."""
+        return 0.0 if self._began_s is None else now_s - self._began_s
+
     @property
     def has_begun(self) -> bool:
         """Whether what is spent counts by now: there was a first dump, or none is to be had."""

@@ -13,11 +13,19 @@ class Budget:
         self.max_share = max_share
         self._dumps_s = 0.0
         self._own_from_s: float | None = None
+        self._began_s = 0.0
 
     def begin(self) -> None:
         """From now on it counts; what it took to start is owed to the user."""
         if self._own_from_s is None:
             self._own_from_s = time.process_time()
+            self._began_s = time.monotonic()
+
+    def earned_before_s(self, age_s: float) -> float:
+        """What was allowed before the last `age_s` seconds, to all that were watched then."""
+        if self._own_from_s is None:
+            return 0.0
+        return self.max_share * max(time.monotonic() - self._began_s - age_s, 0.0)
 
     def charge(self, cpu_s: float) -> None:
         """Add what a dump has taken."""

@@ -193,8 +193,14 @@ class LiveSource:
 
     def _is_due(self) -> bool:
         assert self._budget is not None
-        spent_s = self._budget.spent_s() if self._pace.has_begun else 0.0
-        return self._pace.is_due(self.clock.elapsed_s(), self._join.news(), spent_s)
+        now_s = self.clock.elapsed_s()
+        spent_s = 0.0
+        if self._pace.has_begun:
+            # A process that joined late owes nothing for what the others spent, as they were
+            # allowed to, before it came.
+            earned_s = self._budget.earned_before_s(self._pace.age_s(now_s))
+            spent_s = self._budget.spent_s() - earned_s
+        return self._pace.is_due(now_s, self._join.news(), spent_s)
 
     # --- dumps --------------------------------------------------------------------------------
 
@@ -213,8 +219,10 @@ class LiveSource:
     def _dumped_meanwhile(self, began_s: float, *, last: bool) -> Sample:
         """A sample with its stacks if these can be had within half the interval, else a tick.
 
-        A dump that takes longer goes on while the ticks are held, and is read when it is over.
+        A dump that takes longer goes on while the ticks are held, and is read when it is over. The
+        first look waits for it, so that what was there at first is known by its stacks.
         """
+        patient = last or self._ticks == 1
         tries = 0
         while True:
             used_s = self.clock.elapsed_s() - began_s
@@ -224,7 +232,7 @@ class LiveSource:
                     self._join.prepare()
                     self._pyspy.start()
                 tries += 1
-                if not self._is_finished(self._pyspy.timeout_s if last else left_s):
+                if not self._is_finished(self._pyspy.timeout_s if patient else left_s):
                     return self._join.tick()
                 return self._read(tries)
             except DumpFailed as error:

@@ -192,7 +192,8 @@ def test_children_come_and_go():
     with running("family.py") as family:
         first, other = family.tell("child"), family.tell("other")
         began_at = psutil.Process(int(first)).create_time()
-        until(lambda: time.time() > began_at + SETTLED_S)  # or it would join later
+        # Or it would join later; psutil counts from the boot, which it knows to a second.
+        until(lambda: time.time() > began_at + SETTLED_S + 1.0)
         with watching(family.pid, "--children", "-n", "200ms") as watch:
             until_sample(watch, lambda s: s["by_process"].keys() == {str(family.pid), first})
             second = family.tell("child")

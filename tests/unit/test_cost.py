@@ -62,3 +62,14 @@ def test_even_without_threads_stopping_and_starting_takes_a_while():
 def test_a_pause_never_shrinks_with_more_threads():
     pauses = [pause_s(threads, "3.11.7") for threads in range(200)]
     assert pauses == sorted(pauses)
+
+
+def test_what_was_allowed_before_a_process_came_is_not_held_against_it(own_s, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    budget = Budget(0.02)
+    assert budget.earned_before_s(0.0) == 0.0
+    budget.begin()
+    now[0] = 1100.0
+    assert budget.earned_before_s(1000.0) == 0.0
+    assert budget.earned_before_s(100.0) == pytest.approx(18.0)
