@@ -98,7 +98,7 @@ class Differ:
             if before == count:
                 continue
             if before is None:
-                thread = _unread(key, count, tick.births_s[key])
+                thread = unread_thread(key, count, tick.births_s[key])
                 began.append(thread)
                 self._last[key] = thread
                 continue
@@ -129,7 +129,7 @@ class Differ:
         )
 
 
-def _unread(key: ThreadKey, count: Counts, born_s: float) -> ThreadSample:
+def unread_thread(key: ThreadKey, count: Counts, born_s: float) -> ThreadSample:
     """A thread that the kernel knows, and of which no stack was read yet."""
     state = RunState.RAN
     return ThreadSample(key, None, (), state, born_s, runs=count.runs, cpu_ticks=count.cpu_ticks)

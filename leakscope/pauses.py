@@ -10,9 +10,13 @@ _PER_THREAD_UNTIL_3_10_S = 0.00033
 _AT_LEAST_S = 0.004
 
 
-def pause_s(threads: int, python: str | None) -> float:
-    """For how long one blocking dump stops a process with this many threads, about."""
+def pause_per_thread_s(python: str | None) -> float:
+    """What each thread of a process of this version adds to it; newer ones where it is unknown."""
     parts = (python or "").split(".")[:2]
     old = len(parts) == 2 and all(map(str.isdigit, parts)) and tuple(map(int, parts)) < (3, 11)
-    each_s = _PER_THREAD_UNTIL_3_10_S if old else _PER_THREAD_S
-    return max(threads * each_s, _AT_LEAST_S)
+    return _PER_THREAD_UNTIL_3_10_S if old else _PER_THREAD_S
+
+
+def pause_s(threads: int, python: str | None) -> float:
+    """For how long one blocking dump stops a process with this many threads, about."""
+    return max(threads * pause_per_thread_s(python), _AT_LEAST_S)

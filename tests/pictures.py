@@ -18,9 +18,10 @@ from rich.console import Console
 from leakscope.engine import Engine
 from leakscope.renderers.terminal import report_view
 from leakscope.report import Kind, Report
-from leakscope.sources.live import LiveSource, Schedule
+from leakscope.sources.live import LiveSource
 from leakscope.sources.stopping import Stop
 from leakscope.sources.target import target
+from leakscope.sources.timetable import Schedule
 from tests.running import PROGRAMS
 
 WATCHED = Schedule(interval_s=0.5, duration_s=34.0)

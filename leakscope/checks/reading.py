@@ -15,14 +15,10 @@ from leakscope.checkup import (
     Unknown,
 )
 from leakscope.errors import NotPermitted
+from leakscope.pauses import pause_per_thread_s
 
 # py-spy 0.4 gives up above this many threads.
 MOST_THREADS = 4096
-
-# Measured: for how long a blocking dump stops its target, a thread. Before 3.11 py-spy unwinds
-# native stacks as well, to find the thread ids.
-_PAUSE_S = 0.0002
-_PAUSE_BEFORE_3_11_S = 0.00033
 
 # A request that is held up for longer than this is felt.
 _FELT_S = 0.1
@@ -153,9 +149,7 @@ def blocking_pause_s(findings: Findings) -> float | None:
     threads = findings.os_threads
     if threads is None or isinstance(findings.files, Unknown) or findings.files.python is None:
         return None
-    minor = minor_of(findings.files.python.version)
-    old = minor is not None and minor < (3, 11)
-    return threads * (_PAUSE_BEFORE_3_11_S if old else _PAUSE_S)
+    return threads * pause_per_thread_s(findings.files.python.version)
 
 
 def _ms(seconds: float) -> str:

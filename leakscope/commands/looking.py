@@ -19,9 +19,10 @@ from leakscope.printable import printable
 from leakscope.redaction import Redaction
 from leakscope.report import Cost, EndedBy, Kind, Overall, Report
 from leakscope.rounds import Ended, Event, Joined, Of
-from leakscope.sources.live import LiveSource, Schedule
+from leakscope.sources.live import LiveSource
 from leakscope.sources.stopping import Stop
 from leakscope.sources.target import target
+from leakscope.sources.timetable import Schedule
 
 if TYPE_CHECKING:
     from leakscope.sources.budget import Budget

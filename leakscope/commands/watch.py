@@ -100,8 +100,8 @@ def command(
     from leakscope.commands.following import followed
     from leakscope.commands.looking import Asked, watch
     from leakscope.commands.targets import pid_or_only
-    from leakscope.sources.live import Schedule
     from leakscope.sources.recording import Recorder
+    from leakscope.sources.timetable import Schedule
 
     pid = pid_or_only(pid, redact, say_pause=blocking and not quiet)
     recorder = Recorder(record) if record else None

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
+from leakscope.changes import unread_thread
 from leakscope.dumps import DumpedThread
 from leakscope.errors import NoSuchProcess
 from leakscope.identities import Identities, OsThread
@@ -319,15 +320,7 @@ class Join:
         for tid, known in self._counted.items():
             hidden = self._pid not in dumped and known.key in self._python
             if tid not in dumped and (hidden or (with_unread and known.key not in self._native)):
-                yield ThreadSample(
-                    known.key,
-                    None,
-                    (),
-                    RunState.RAN,
-                    self._births_s[known.key],
-                    runs=known.counts.runs,
-                    cpu_ticks=known.counts.cpu_ticks,
-                )
+                yield unread_thread(known.key, known.counts, self._births_s[known.key])
 
     def _parking(self, fact: KernelThread | None) -> Parking:
         if fact is None or fact.call is None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from leakscope.errors import (
     DumpFailed,
@@ -28,24 +27,13 @@ from leakscope.sources.budget import Budget
 from leakscope.sources.joining import Join
 from leakscope.sources.pyspy import PySpy
 from leakscope.sources.stopping import Clock, Stop
+from leakscope.sources.timetable import Schedule, Timetable
 
 _log = logging.getLogger(__name__)
 
 # A dump fails about once in 15 while threads come and go as fast as Python can make them, and up to
 # five times in a row; so it is tried again, for at most half of the interval.
 MIN_TRIES = 5
-# The first sample is late by as much as it took to start; a last one that is due that much after
-# the end is still within the duration that was asked for.
-_LATE_S = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """When to sample, and for how long."""
-
-    interval_s: float = 1.0
-    duration_s: float | None = None
-    count: int | None = None
 
 
 class LiveSource:
@@ -68,7 +56,6 @@ class LiveSource:
         self.ended_by = EndedBy.ONE_SAMPLE
         self.clock = clock or Clock()
         self._stop = stop
-        self._first_s = 0.0
         self._pyspy = pyspy or PySpy(pid, blocking=blocking)
         self._budget = budget
         self._pace = Pace(budget.max_share if budget else None)
@@ -96,14 +83,13 @@ class LiveSource:
 
     def samples(self) -> Iterator[Sample]:
         """One sample each interval. Raises LeakscopeError when not one can be had."""
-        taken = 0
+        timetable = Timetable(self.schedule, self._stop, self.clock)
         had_one = False
         why = ""
         while True:
             began_s = self.clock.elapsed_s()
-            self._first_s = began_s if not taken else self._first_s
             try:
-                sample = self.look(last=self._is_last(taken))
+                sample = self.look(last=timetable.is_last())
             except LeakscopeError as error:
                 if not had_one:
                     raise
@@ -115,9 +101,10 @@ class LiveSource:
                 why = sample.reason
             else:
                 had_one = True
-            taken += 1
             yield sample
-            ended_by = self._wait_for_next(taken)
+            ended_by = timetable.wait()
+            if ended_by is EndedBy.TARGET_EXITED or (not ended_by and self._is_another_process()):
+                ended_by = self._end_of_target()
             if ended_by:
                 self.ended_by = ended_by
                 break
@@ -142,38 +129,7 @@ class LiveSource:
             return self._join.tick()
         return self._dumped_meanwhile(began_s, last=last)
 
-    # --- when ---------------------------------------------------------------------------------
-
-    def _due_s(self) -> float:
-        # Due times are whole intervals from the first sample, so that delays don't add up.
-        done = int((self.clock.elapsed_s() - self._first_s) / self.schedule.interval_s)
-        return self._first_s + (done + 1) * self.schedule.interval_s
-
-    def _is_last(self, taken: int) -> bool:
-        """Whether the next sample is known to be the last one."""
-        count, end_s = self.schedule.count, self.schedule.duration_s
-        if count is not None and taken + 1 >= count:
-            return True
-        return end_s is not None and self._due_s() > end_s + _LATE_S
-
-    def _wait_for_next(self, taken: int) -> EndedBy | None:
-        """Wait until the next sample is due; the reason when there is to be none."""
-        schedule = self.schedule
-        if schedule.count is not None and taken >= schedule.count:
-            return EndedBy.COUNT
-        due_s = self._due_s()
-        end_s = schedule.duration_s
-        if end_s is not None and due_s > end_s + _LATE_S:
-            self._stop.wait(end_s - self.clock.elapsed_s())
-            if not self._stop.signalled and not self._stop.target_ended:
-                return EndedBy.DURATION
-        else:
-            self._stop.wait(due_s - self.clock.elapsed_s())
-        if self._stop.signalled:
-            return EndedBy.SIGNAL
-        if self._stop.target_ended or self._is_another_process():
-            return self._end_of_target()
-        return None
+    # --- the end of the target, and when to dump ---------------------------------------------
 
     def _is_another_process(self) -> bool:
         """Whether the target has ended, or its PID now runs something else."""

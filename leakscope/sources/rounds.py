@@ -20,10 +20,10 @@ from leakscope.redaction import Redaction
 from leakscope.report import NO_COST, Cost, EndedBy
 from leakscope.rounds import Ended, Event, Joined, LeftOut, Of
 from leakscope.sources.budget import Budget
-from leakscope.sources.live import LiveSource, Schedule
-from leakscope.sources.pace import Pace
+from leakscope.sources.live import LiveSource
 from leakscope.sources.stopping import Clock, Stop
 from leakscope.sources.target import target
+from leakscope.sources.timetable import Schedule, Timetable
 from leakscope.sources.tree import Found
 
 _log = logging.getLogger(__name__)
@@ -114,7 +114,7 @@ class Rounds:
 
     def rounds(self) -> Iterator[tuple[Event, ...]]:
         """What comes in, once an interval. Raises LeakscopeError when nothing can be looked at."""
-        pace = Pace(self._schedule, self._stop, self.clock)
+        timetable = Timetable(self._schedule, self._stop, self.clock)
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             while True:
                 try:
@@ -124,8 +124,8 @@ class Rounds:
                         raise
                     self.ended_by = EndedBy.TARGET_EXITED
                     return
-                yield from self._round(found, pool, pace)
-                ended_by = pace.wait()
+                yield from self._round(found, pool, timetable)
+                ended_by = timetable.wait()
                 if ended_by:
                     self.ended_by = ended_by
                     break
@@ -133,11 +133,11 @@ class Rounds:
             raise self._why_nothing()
 
     def _round(
-        self, found: Sequence[Found], pool: ThreadPoolExecutor, pace: Pace
+        self, found: Sequence[Found], pool: ThreadPoolExecutor, timetable: Timetable
     ) -> Iterator[tuple[Event, ...]]:
         """The events of a round, if there were any."""
         self._note(found)
-        self._look(pool, pace)
+        self._look(pool, timetable)
         seen: list[Event] = []
         ended: list[Event] = []
         for member in list(self._members.values()):
@@ -195,14 +195,16 @@ class Rounds:
         for one in found:
             self._members.setdefault(one, _Member(one))
 
-    def _look(self, pool: ThreadPoolExecutor, pace: Pace) -> None:
+    def _look(self, pool: ThreadPoolExecutor, timetable: Timetable) -> None:
         """Look at all; what takes longer than until the next round is waited for in that."""
         for member in self._members.values():
             if not member.over and member.in_flight is None:
-                member.in_flight = pool.submit(self._look_at, member, last=pace.is_last())
+                member.in_flight = pool.submit(self._look_at, member, last=timetable.is_last())
         looking = [m.in_flight for m in self._members.values() if m.in_flight]
         # All that is there at first is to be in the first round, however long that takes.
-        patience_s = None if self._first_round else max(pace.due_s() - self.clock.elapsed_s(), 0.0)
+        patience_s = (
+            None if self._first_round else max(timetable.due_s() - self.clock.elapsed_s(), 0.0)
+        )
         wait(looking, patience_s)
 
     def _look_at(self, member: _Member, *, last: bool) -> Sample:

@@ -16,8 +16,9 @@ import pytest
 
 from leakscope.errors import LeakscopeError
 from leakscope.model import Snapshot, Tick
-from leakscope.sources.live import LiveSource, Schedule
+from leakscope.sources.live import LiveSource
 from leakscope.sources.stopping import Stop
+from leakscope.sources.timetable import Schedule
 from tests.documents import Document, checked, checked_lines, group_at
 from tests.faults.processes import runs_untraced, tracers, wait_for
 from tests.pythons import find_pythons

@@ -14,9 +14,10 @@ from leakscope.model import Missed, Tick
 from leakscope.sources import pyspy as module
 from leakscope.sources.budget import Budget
 from leakscope.sources.child import Child
-from leakscope.sources.live import LiveSource, Schedule
+from leakscope.sources.live import LiveSource
 from leakscope.sources.pyspy import PySpy
 from leakscope.sources.stopping import Stop, stopped_by_signals
+from leakscope.sources.timetable import Schedule
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs the kernel's counters")
 

@@ -10,9 +10,9 @@ from leakscope.errors import LeakscopeError, NoSuchProcess, NotPermitted, Unsupp
 from leakscope.model import Missed, Snapshot, Target
 from leakscope.report import NO_COST, EndedBy
 from leakscope.rounds import Ended, Joined, LeftOut, Of
-from leakscope.sources.live import Schedule
 from leakscope.sources.rounds import Rounds
 from leakscope.sources.stopping import Stop
+from leakscope.sources.timetable import Schedule
 from leakscope.sources.tree import Found
 
 GONE = NoSuchProcess("process 2 has ended")

@@ -1,9 +1,10 @@
-"""When the next round of samples is due, and when a watch is over."""
+"""When the next sample is due, or the next round of them, and when a watch is over."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from leakscope.report import EndedBy
-from leakscope.sources.live import Schedule
 from leakscope.sources.stopping import Clock, Stop
 
 # The first round is late by as much as it took to start; a last one that is due that much after
@@ -11,7 +12,16 @@ from leakscope.sources.stopping import Clock, Stop
 _LATE_S = 0.1
 
 
-class Pace:
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """When to sample, and for how long."""
+
+    interval_s: float = 1.0
+    duration_s: float | None = None
+    count: int | None = None
+
+
+class Timetable:
     """Waits between rounds, as a schedule asks, on one clock for all that is watched."""
 
     def __init__(self, schedule: Schedule, stop: Stop, clock: Clock) -> None:
@@ -29,10 +39,14 @@ class Pace:
 
     def is_last(self) -> bool:
         """Whether the round that is on now is known to be the last one."""
-        count, end_s = self._schedule.count, self._schedule.duration_s
+        count = self._schedule.count
         if count is not None and self._taken + 1 >= count:
             return True
-        return end_s is not None and self.due_s() > end_s + _LATE_S
+        return self._is_after_the_end(self.due_s())
+
+    def _is_after_the_end(self, due_s: float) -> bool:
+        end_s = self._schedule.duration_s
+        return end_s is not None and due_s > end_s + _LATE_S
 
     def wait(self) -> EndedBy | None:
         """Wait after a round until the next is due; the reason when there is to be none."""
@@ -41,7 +55,7 @@ class Pace:
         if schedule.count is not None and self._taken >= schedule.count:
             return EndedBy.COUNT
         due_s, end_s = self.due_s(), schedule.duration_s
-        is_last = end_s is not None and due_s > end_s + _LATE_S
+        is_last = self._is_after_the_end(due_s)
         until_s = end_s if is_last and end_s is not None else due_s
         self._stop.wait(until_s - self._clock.elapsed_s())
         if self._stop.signalled:
