@@ -45,6 +45,7 @@ class _Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"leakscope.commands.{cmd_name}")
+        gc.enable()  # off until here, see leakscope.__main__
         command: click.Command = module.command
         return command
 

@@ -10,7 +10,6 @@ import contextlib
 import errno
 import os
 import re
-import secrets
 import signal
 import stat
 from collections.abc import Iterator
@@ -269,7 +268,7 @@ class Growing:
 
 def _name_of_temporary() -> str:
     # Of 255 bytes that a name may have at most; the beginning tells whose it is.
-    return f".leakscope-{secrets.token_hex(8)}.tmp"
+    return f".leakscope-{os.urandom(8).hex()}.tmp"
 
 
 def _write(handle: int, content: bytes) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from leakscope.changes import Differ
 from leakscope.explaining import explained
@@ -41,8 +41,7 @@ JUDGE_EACH_S = 5.0
 STRETCHED = 1.25
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(NamedTuple):
     """What to show: at which level to group, and what to leave out."""
 
     level: Level = Level.FUNCTION
@@ -61,8 +60,7 @@ class View:
 DEFAULT_VIEW = View()
 
 
-@dataclass(frozen=True, slots=True)
-class Findings:
+class Findings(NamedTuple):
     """What the groups and leaks are after the latest look."""
 
     groups: tuple[Judged, ...]  # at the level that is shown

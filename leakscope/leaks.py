@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import NamedTuple
 
 from leakscope.averages import median
 from leakscope.births import TOGETHER_S, moments_of
@@ -20,16 +21,14 @@ from leakscope.spans import duration
 from leakscope.stacks import Level, entry, group_id, site
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(NamedTuple):
     """A group and its verdict."""
 
     facts: GroupFacts
     verdict: Verdict
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(NamedTuple):
     """What is wrong with the program, and the fix in terms of code."""
 
     id: str
@@ -38,8 +37,7 @@ class Cause:
     cure: str
 
 
-@dataclass(frozen=True, slots=True)
-class Culprit:
+class Culprit(NamedTuple):
     """A library whose threads leak, when used in a way that others have reported."""
 
     library: str
@@ -123,11 +121,11 @@ def projected(shown: Judged, functions: Iterable[Judged], leaks: Iterable[Leak])
                 rate_per_min=leak.rate_per_min,
                 rate_basis=leak.rate_basis,
             )
-            return replace(shown, verdict=verdict)
+            return shown._replace(verdict=verdict)
     growing = [judged for judged in functions if judged.verdict.trend is Trend.GROWING]
     for judged in growing:
         if len(members.intersection(s.key for s in judged.facts.stays)) > len(members) / 2:
-            return replace(shown, verdict=judged.verdict)
+            return shown._replace(verdict=judged.verdict)
     return shown
 
 

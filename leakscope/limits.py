@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from math import inf, sqrt
+from typing import NamedTuple
 
 from leakscope.spans import FORESEEABLE_S, roughly, unit_of
 
@@ -15,8 +15,7 @@ MIN_ADDED = 8
 _NOW_S = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
+class Limit(NamedTuple):
     """Something that can run out."""
 
     name: str  # with its value and whose it is: `pids.max 2048 (cgroup /kubepods/pod1)`
@@ -25,8 +24,7 @@ class Limit:
     per_thread: float  # units that one more thread takes; 0 as long as that is not known (memory)
 
 
-@dataclass(frozen=True, slots=True)
-class Deadline:
+class Deadline(NamedTuple):
     """The limit that is hit first, and when: all in seconds from now."""
 
     limit: Limit
@@ -35,8 +33,7 @@ class Deadline:
     latest_s: float | None  # None where the rate is so uncertain that it may as well be nothing
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(NamedTuple):
     """What a process took up at one moment."""
 
     elapsed_s: float
@@ -45,8 +42,7 @@ class Usage:
     descriptors: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Resources:
+class Resources(NamedTuple):
     """What a process takes up, and what it may."""
 
     usage: Usage
@@ -58,8 +54,7 @@ class Resources:
         return self.usage.elapsed_s
 
 
-@dataclass(frozen=True, slots=True)
-class ThreadCost:
+class ThreadCost(NamedTuple):
     """What one more thread takes, with all that it holds; None where too little was seen."""
 
     memory_bytes: float | None = None
@@ -149,7 +144,7 @@ def _each(readings: Sequence[tuple[int, int]]) -> float | None:
 def with_cost(limits: Iterable[Limit], cost: ThreadCost) -> tuple[Limit, ...]:
     """The limits, with what a thread takes of memory filled in where that was not known."""
     return tuple(
-        replace(limit, per_thread=cost.memory_bytes)
+        limit._replace(per_thread=cost.memory_bytes)
         if limit.per_thread <= 0 and cost.memory_bytes
         else limit
         for limit in limits

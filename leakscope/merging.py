@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import inf
+from typing import NamedTuple
 
 from leakscope.facts import Point, common_wait
 from leakscope.history import MAX_POINTS, thinned
@@ -24,8 +25,7 @@ _MOST_PIDS = 5
 _TRENDS = tuple(Trend)  # the worst first
 
 
-@dataclass(frozen=True, slots=True)
-class Past:
+class Past(NamedTuple):
     """A leak that was certain in processes which have ended since."""
 
     leak: Leak  # of the process that had most of it

@@ -6,7 +6,7 @@ quarter of a millisecond a thread, and is made when there is something that it a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 # What is spent on dumps when there is something to learn but no hurry: a hundredth of a core. At
 # 1000 threads, where a dump takes 0.3 s of CPU, that is one each half minute.
@@ -23,8 +23,7 @@ CHECK_EACH_S = 300.0
 CREDIT_S = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class News:
+class News(NamedTuple):
     """What the kernel's counters say that a dump would tell more of."""
 
     unread: int  # threads whose stack was never read, and that stand still by now

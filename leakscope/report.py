@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from leakscope.facts import Point, Stay
 from leakscope.leaks import Leak
@@ -103,8 +104,7 @@ class Group:
         return dict(Counter(stay.key.pid for stay in self.stays).most_common())
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(NamedTuple):
     """One process of those that were looked at."""
 
     target: Target

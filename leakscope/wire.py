@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -306,8 +305,8 @@ def _leak(leak: Leak) -> Document:
         "site": _frame_or_null(leak.site),
         "entry": _frame_or_null(leak.entry),
         "evidence": list(leak.evidence),
-        "cause": None if leak.cause is None else asdict(leak.cause),
-        "culprit": None if leak.culprit is None else asdict(leak.culprit),
+        "cause": None if leak.cause is None else leak.cause._asdict(),
+        "culprit": None if leak.culprit is None else leak.culprit._asdict(),
     }
 
 

@@ -14,6 +14,7 @@ import pytest
 LAYERS = {
     # Values, and words for them.
     "model": 0,
+    "debugging": 0,
     "errors": 0,
     "averages": 0,
     "births": 1,

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import logging
 import sys
+import time
 
+from leakscope.debugging import listen
 from leakscope.printable import printable
 
 
-class _Harmless(logging.Formatter):
-    """A message a line: py-spy's words in it may quote what the target is called."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return printable(super().format(record))
-
-
 def set_up() -> None:
-    """Show all that is logged, with the milliseconds since leakscope began."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Harmless("%(relativeCreated)6.0f ms  %(message)s"))
-    logging.basicConfig(handlers=[handler], level=logging.DEBUG)
+    """Show each step, with the milliseconds since this was called."""
+    began_s = time.monotonic()
+
+    def show(step: str) -> None:
+        print(step_line(time.monotonic() - began_s, step), file=sys.stderr)
+
+    listen(show)
+
+
+def step_line(passed_s: float, step: str) -> str:
+    """A step and when it was; py-spy's words in it may quote what the target is called."""
+    return f"{1000 * passed_s:6.0f} ms  {printable(step)}"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import click
 
@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     from leakscope.sources.recording import Recorder
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """What is to be looked at, and how."""
 
     pid: int
@@ -41,8 +40,7 @@ class Asked:
     redaction: Redaction = Redaction.SECRETS
 
 
-@dataclass(frozen=True, slots=True)
-class Watched:
+class Watched(NamedTuple):
     """A watch after one of its rounds."""
 
     members: Members

@@ -7,10 +7,10 @@ was read still has that stack.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterator
 
+from leakscope.debugging import debug
 from leakscope.errors import (
     DumpFailed,
     DumpHung,
@@ -28,8 +28,6 @@ from leakscope.sources.joining import Join
 from leakscope.sources.pyspy import PySpy
 from leakscope.sources.stopping import Clock, Stop
 from leakscope.sources.timetable import Schedule, Timetable
-
-_log = logging.getLogger(__name__)
 
 # A dump fails about once in 15 while threads come and go as fast as Python can make them, and up to
 # five times in a row; so it is tried again, for at most half of the interval.
@@ -235,7 +233,7 @@ class LiveSource:
             self._budget.charge(cpu_s)
 
     def _is_enough(self, error: DumpFailed, tries: int, began_s: float) -> bool:
-        _log.debug("try %d: %s", tries, error)
+        debug("try %d: %s", tries, error)
         used_s = self.clock.elapsed_s() - began_s
         enough = used_s >= self.schedule.interval_s / 2
         if self._pace.every_tick:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import re
 import sys
@@ -11,6 +10,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from leakscope.debugging import debug
 from leakscope.errors import (
     DumpFailed,
     DumpHung,
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from leakscope.dumps import DumpedThread
     from leakscope.sources import kernel
     from leakscope.variables import ThreadVariables
-
-_log = logging.getLogger(__name__)
 
 # At 4000 threads a dump takes about 2 s; one that takes ten times as long hangs.
 DUMP_TIMEOUT_S = 20.0
@@ -162,7 +160,7 @@ class PySpy:
         self.cpu_s += started.end()
         status, out, err = started.answer()
         self.last_s = time.monotonic() - started.began_s
-        _log.debug("%s: status %d in %.3f s", " ".join(self._command), status, self.last_s)
+        debug("%s: status %d in %.3f s", " ".join(self._command), status, self.last_s)
         if status:
             raise explain(err.decode("utf-8", "replace"), self.pid)
         return out
@@ -197,7 +195,7 @@ def explain(stderr: str, pid: int) -> LeakscopeError:
     from leakscope.sources import kernel
 
     words = said(stderr)
-    _log.debug("py-spy said: %s", words)
+    debug("py-spy said: %s", words)
     state = kernel.process_state(pid)
     if kernel.ON_LINUX and state is None:
         return NoSuchProcess(f"there is no process {pid} (any more); py-spy: {words}")

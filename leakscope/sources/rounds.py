@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from leakscope.debugging import debug
 from leakscope.errors import (
     DumpFailed,
     LeakscopeError,
@@ -25,8 +25,6 @@ from leakscope.sources.stopping import Clock, Stop
 from leakscope.sources.target import target
 from leakscope.sources.timetable import Schedule, Timetable
 from leakscope.sources.tree import Found
-
-_log = logging.getLogger(__name__)
 
 # Dumps at the same time, each of another process: enough for the rest to go on while one hangs.
 _AT_ONCE = 2
@@ -224,7 +222,7 @@ class Rounds:
             member.over = True
             return None
         except LeakscopeError as error:
-            _log.debug("process %d: %s", member.found.pid, error)
+            debug("process %d: %s", member.found.pid, error)
             if isinstance(error, Unsupported) and member.found not in self._there:
                 member.over = True  # it runs another program now
                 return None

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import json
-import logging
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
@@ -18,7 +17,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from leakscope.cli import _say
-from leakscope.commands.debug_log import _Harmless
+from leakscope.commands.debug_log import step_line
 from leakscope.diffing import Look, Stack, difference
 from leakscope.errors import UsageProblem
 from leakscope.model import Frame
@@ -68,8 +67,7 @@ def _live(text: str) -> Iterable[str]:
 
 
 def _log(text: str) -> Iterable[str]:
-    record = logging.LogRecord(text, logging.DEBUG, text, 1, "py-spy: %s", (text,), None)
-    return [_Harmless("%(message)s").format(record)]
+    return [step_line(1.0, text)]
 
 
 LINES: dict[str, Callable[[str], Iterable[str]]] = {

@@ -96,7 +96,7 @@ def test_a_group_in_many_processes_names_the_first():
 
 def test_many_processes_are_not_all_listed():
     made = of_several()
-    many = tuple(replace(made.several[0], target=target(pid=n)) for n in range(1, 31))
+    many = tuple(made.several[0]._replace(target=target(pid=n)) for n in range(1, 31))
     lines = list(report_lines(replace(made, several=many)))
     assert "and 10 more" in lines
 
