@@ -106,7 +106,8 @@ def _run(args: list[str]) -> int:
         from click.shell_completion import shell_complete
 
         return shell_complete(cli, {}, "leakscope", _COMPLETE, completion)
-    with cli.make_context("leakscope", args) as context:
+    # What was typed goes along, because a report says what made it.
+    with cli.make_context("leakscope", list(args), obj=tuple(args)) as context:
         status = cli.invoke(context)
     return status if isinstance(status, int) else 0
 

@@ -92,6 +92,7 @@ class Diff:
     level: Level
     changes: tuple[Change, ...]  # biggest growth first
     notes: tuple[str, ...] = ()
+    min_growth: int = MIN_GROWTH  # of one group, to be called grown
 
     @property
     def threads_before(self) -> int:
@@ -103,9 +104,10 @@ class Diff:
         """Threads that were compared."""
         return sum(change.after for change in self.changes)
 
-    def has_grown(self, by: int) -> bool:
-        """Whether any one group has grown by as many threads, or more."""
-        return any(change.growth >= by for change in self.changes)
+    @property
+    def has_grown(self) -> bool:
+        """Whether any one group has grown by as many threads as that takes, or more."""
+        return any(change.growth >= self.min_growth for change in self.changes)
 
 
 def compare(before: Mapping[str, Held], after: Mapping[str, Held]) -> tuple[Change, ...]:

@@ -142,6 +142,7 @@ class Report:
     thread_cost: ThreadCost | None = None
     native_grown: int = 0  # threads that are not Python's, more than at first
     cost: Cost | None = None  # None where nothing was spent: of a recording
+    made_by: tuple[str, ...] = ()  # the command line of leakscope
     several: tuple[Member, ...] = ()  # what each process came to, where more than one was asked for
 
     @property

@@ -75,6 +75,7 @@ def report_document(report: Report) -> Document:
         deadline=_deadline(report.deadline),
         thread_cost=_thread_cost(report.thread_cost),
         cost=_cost(report.cost),
+        made_by=list(report.made_by) or None,
         not_seen=list(report.not_seen),
         leaks=[_leak(leak) for leak in report.leaks],
         groups=[_group(group, report) for group in report.groups],
@@ -177,16 +178,16 @@ def processes_document(processes: Iterable[ProcessFacts]) -> Document:
     )
 
 
-def diff_document(diff: Diff, *, min_growth: int) -> Document:
-    """What has changed between two looks; `min_growth` is what it takes to be called grown."""
+def diff_document(diff: Diff) -> Document:
+    """What has changed between two looks."""
     return _headed(
         "diff",
         leakscope=__version__,
         level=diff.level.value,
         before={"file": diff.before, "threads": diff.threads_before},
         after={"file": diff.after, "threads": diff.threads_after},
-        min_growth=min_growth,
-        has_grown=diff.has_grown(min_growth),
+        min_growth=diff.min_growth,
+        has_grown=diff.has_grown,
         notes=list(diff.notes),
         changes=[_change(change) for change in diff.changes],
     )

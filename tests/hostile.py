@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from hypothesis import strategies as st
+
 # None of leakscope's own colours: where this is on, it was the target's.
 _PAINT = "\x1b[38;5;201m"
 
@@ -25,6 +27,12 @@ HOSTILE = {
 }
 # Python has it, UTF-8 does not; py-spy reads no name at all where one holds it.
 SURROGATE = "surrogate\udcff\ud800"
+# All that, and what nobody has thought of.
+EVIL = st.one_of(
+    st.sampled_from([*HOSTILE.values(), SURROGATE]),
+    st.text(st.characters(exclude_categories=()), max_size=12),
+    st.text(st.sampled_from("\x1b[]0;m\x07\x9b\n\r\t\u202e\u2066<>&[/bold]\ud800"), max_size=12),
+)  # fmt: skip
 
 # The colours that a text report and a live view have: rich's SGR, with or without parameters.
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")

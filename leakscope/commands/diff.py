@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -14,6 +15,7 @@ from leakscope.commands.options import (
     view_options,
     writing_options,
 )
+from leakscope.commands.printing import OF_DIFFS, write
 from leakscope.diffing import MIN_GROWTH
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ _FILE = click.Path(dir_okay=False, allow_dash=True)
     help="Exit with 1 when a group grew by so many threads; a few come and go between any looks.",
 )
 @option("--exit-zero", is_flag=True, help="Exit with 0 even if a group has grown.")
-@format_option("text", "json", "ndjson")
+@format_option(*OF_DIFFS)
 @view_options
 @writing_options
 def command(
@@ -63,9 +65,9 @@ def command(
     set_up_log(verbose=verbose)
     from leakscope.stacks import Level
 
-    diff = compared(before, after, Level(group_by), ignore)
-    _write(diff, min_growth, output, format_, color)
-    return int(diff.has_grown(min_growth) and not exit_zero)
+    diff = replace(compared(before, after, Level(group_by), ignore), min_growth=min_growth)
+    write(diff, OF_DIFFS, format_, output, color)
+    return int(diff.has_grown and not exit_zero)
 
 
 def compared(before: str, after: str, level: Level, ignore: tuple[re.Pattern[str], ...]) -> Diff:
@@ -85,19 +87,3 @@ def compared(before: str, after: str, level: Level, ignore: tuple[re.Pattern[str
                 f"Compare with --group-by {look.level}.",
             )
     return difference(first, second, level, ignore)
-
-
-def _write(diff: Diff, min_growth: int, path: str, format_: str, color: str) -> None:
-    from leakscope.commands.printing import print_lines
-    from leakscope.output import Output
-
-    out = Output(path)
-    if format_ == "text":
-        from leakscope.renderers.diff_text import diff_lines
-
-        print_lines(out, diff_lines(diff), color)
-    else:
-        from leakscope.wire import diff_document, encode
-
-        out.lines([encode(diff_document(diff, min_growth=min_growth))])
-    out.close()

@@ -20,6 +20,7 @@ from leakscope.commands.options import (
     view_options,
     writing_options,
 )
+from leakscope.commands.printing import OF_REPORTS, write
 from leakscope.errors import UsageProblem
 from leakscope.redaction import Redaction
 
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     help="Show the local variables of up to three threads of this group instead. "
     "They can hold secrets.",
 )
-@format_option("text", "json", "ndjson")
+@format_option(*OF_REPORTS)
 @looking_options
 @redact_option
 @view_options
@@ -82,13 +83,12 @@ def command(
     gc.disable()  # one look leaves no garbage, and a collector would search all of it again
     try:
         from leakscope.commands.looking import Asked, look_once
-        from leakscope.commands.printing import write_report
 
         asked = Asked(pid, children, blocking, redaction=redact)
         report = look_once(asked, view_of(group_by, ignore), pyspy)
     finally:
         pyspy.close()
-    write_report(report, output, format_, color)
+    write(report, OF_REPORTS, format_, output, color)
 
 
 # More threads of one group say the same with other addresses.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
 
 from leakscope.commands.looking import Watched
-from leakscope.commands.printing import print_lines, wants_color
+from leakscope.commands.printing import OF_REPORTS, print_lines, renderer, wants_color
 from leakscope.output import Output
 from leakscope.policy import Trend
 from leakscope.report import Report
@@ -21,7 +21,7 @@ class Follower(Protocol):
         """A round came in: of each process a sample, or that it was missed."""
 
     def finish(self, report: Report) -> None:
-        """The watch is over."""
+        """The watch is over: write what is left to write, and close."""
 
 
 def followed(
@@ -32,8 +32,9 @@ def followed(
     color: str,
     *,
     quiet: bool,
+    beside: Sequence[Follower] = (),
 ) -> Report:
-    """The report of a watch that was shown while it went on.
+    """The report of a watch that was shown while it went on, and what was asked for beside it.
 
     Signals end the watch until the report is out, and not the words about it. A file grows with
     the watch, unless there will be nothing in it but the report.
@@ -42,9 +43,14 @@ def followed(
     stop = Stop(pid)
     with stopped_by_signals(stop):
         with follower(out, format_, color, quiet=quiet) as follow:
-            report = watching(stop, follow.sample)
-        follow.finish(report)
-        out.close()
+
+            def sample(watched: Watched) -> None:
+                for each in (follow, *beside):
+                    each.sample(watched)
+
+            report = watching(stop, sample)
+        for each in (follow, *beside):
+            each.finish(report)
     return report
 
 
@@ -52,8 +58,10 @@ def follower(
     out: Output, format_: str, color: str, *, quiet: bool
 ) -> AbstractContextManager[Follower]:
     """The follower for a format; the live view when a person reads text at a terminal."""
-    if format_ != "text":
+    if format_ in ("json", "ndjson"):
         return _as_it_is(JsonLines(out))
+    if format_ != "text":
+        return _as_it_is(AtTheEnd(out, renderer(OF_REPORTS, format_)))
     if out.is_terminal and not quiet:
         return _live(out, color)
     return _as_it_is(TextLines(out, color, quiet=quiet))
@@ -84,6 +92,21 @@ class _Live:
 
     def finish(self, report: Report) -> None:
         self._at_end.finish(report)
+
+
+class AtTheEnd:
+    """Nothing until the watch is over, and then the report."""
+
+    def __init__(self, out: Output, lines: Callable[[Report], Iterable[str]]) -> None:
+        self._out = out
+        self._lines = lines
+
+    def sample(self, watched: Watched) -> None:
+        pass
+
+    def finish(self, report: Report) -> None:
+        self._out.lines(self._lines(report))
+        self._out.close()
 
 
 class Verdicts:
@@ -131,6 +154,7 @@ class TextLines:
         from leakscope.renderers.text import report_lines
 
         print_lines(self._out, report_lines(report), self._color)
+        self._out.close()
 
 
 class JsonLines:
@@ -192,3 +216,4 @@ class JsonLines:
         from leakscope.wire import encode, report_document
 
         self._out.lines([encode(report_document(report))])
+        self._out.close()

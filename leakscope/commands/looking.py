@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import click
 
 from leakscope.changes import Differ
+from leakscope.commands.invocation import made_by
 from leakscope.engine import View
 from leakscope.limits import Resources
 from leakscope.members import Members
@@ -150,12 +151,13 @@ def look_once(asked: Asked, view: View, pyspy: PySpy | None = None) -> Report:
     finally:
         source.close()
         stop.close()
-    return _with_cost(members.report(Kind.DUMP, EndedBy.ONE_SAMPLE), source)
+    return _finished(members.report(Kind.DUMP, EndedBy.ONE_SAMPLE), asked, source)
 
 
-def _with_cost(report: Report, source: _Source) -> Report:
-    """The report with what looking took, and this process since it began."""
-    return replace(report, cost=replace(source.cost, own_cpu_s=time.process_time()))
+def _finished(report: Report, asked: Asked, source: _Source) -> Report:
+    """The report with what made it, and what that took of this process since it began."""
+    cost = replace(source.cost, own_cpu_s=time.process_time())
+    return replace(report, cost=cost, made_by=made_by(asked.redaction))
 
 
 class _Intake:
@@ -273,7 +275,7 @@ def watch(
     if has_begun:
         intake.close(ended_by)
     members.judge_anew()
-    return _with_cost(members.report(Kind.SUMMARY, ended_by, schedule.interval_s), source)
+    return _finished(members.report(Kind.SUMMARY, ended_by, schedule.interval_s), asked, source)
 
 
 def _begin(recorder: Recorder, asked: Asked, schedule: Schedule, events: tuple[Event, ...]) -> None:

@@ -1,12 +1,23 @@
-"""Lines of text to where they go: with colour for a person who wants it, else as they are."""
+"""What was found, in the format that was asked for, to where it goes; in colour for a person."""
 
 from __future__ import annotations
 
+import importlib
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from leakscope.output import Output
-from leakscope.report import Kind, Report
+
+# Format -> module below leakscope.renderers, imported when it is asked for; its `lines` takes what
+# was found and gives lines of text. A new format is a new module and a row here.
+OF_REPORTS = {
+    "text": "text",
+    "markdown": "markdown",
+    "json": "json_report",
+    "ndjson": "json_report",
+}
+OF_DIFFS = {"text": "diff_text", "json": "json_diff", "ndjson": "json_diff"}
 
 
 def wants_color(out: Output, color: str) -> bool:
@@ -29,16 +40,19 @@ def print_lines(out: Output, lines: Iterable[str], color: str) -> None:
     out.lines(lines)
 
 
-def write_report(report: Report, path: str, format_: str, color: str) -> None:
-    """Write a report to where `-o` says."""
+def renderer(formats: Mapping[str, str], format_: str) -> Callable[[Any], Iterable[str]]:
+    """From what was found to the lines of a format."""
+    lines: Callable[[Any], Iterable[str]]
+    lines = importlib.import_module(f"leakscope.renderers.{formats[format_]}").lines
+    return lines
+
+
+def write(found: object, formats: Mapping[str, str], format_: str, path: str, color: str) -> None:
+    """Write what was found to where `-o` says, in one of its formats."""
     out = Output(path)
+    lines = renderer(formats, format_)(found)
     if format_ == "text":
-        from leakscope.renderers import text
-
-        lines = text.dump_lines if report.kind is Kind.DUMP else text.report_lines
-        print_lines(out, lines(report), color)
+        print_lines(out, lines, color)
     else:
-        from leakscope.wire import encode, report_document
-
-        out.lines([encode(report_document(report))])
+        out.lines(lines)
     out.close()

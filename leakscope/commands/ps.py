@@ -22,6 +22,6 @@ def command(format_: str, redact: Redaction) -> None:
 
         Output().lines([encode(processes_document(found))])
     else:
-        from leakscope.renderers.text import process_lines
+        from leakscope.renderers.process_text import process_lines
 
         Output().lines(process_lines(found))

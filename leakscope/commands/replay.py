@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from leakscope.commands.invocation import made_by
 from leakscope.commands.options import (
     Duration,
     format_option,
@@ -19,6 +20,7 @@ from leakscope.commands.options import (
     view_options,
     writing_options,
 )
+from leakscope.commands.printing import OF_REPORTS, write
 from leakscope.commands.statuses import status_of
 from leakscope.printable import printable
 from leakscope.redaction import Redaction, redacted
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     "--until", type=Duration(), help="Only this much of it, counted from its first sample: 60s."
 )
 @verdict_options
-@format_option("text", "json", "ndjson")
+@format_option(*OF_REPORTS)
 @redact_option
 @view_options
 @writing_options
@@ -58,13 +60,12 @@ def command(
     FILE is what `leakscope watch PID --record FILE` wrote, or samples of `py-spy dump --json`, one
     a line as {"t": Unix seconds, "threads": [...]}; gzipped or not.
     """
-    from leakscope.commands.printing import write_report
 
     set_up_log(verbose=verbose)
     report, lost = replay(file, view_of(group_by, ignore), until, redaction=redact)
     if lost and not quiet:
         click.echo(f"leakscope: {printable(file)} is cut off: {printable(lost)}", err=True)
-    write_report(report, output, format_, color)
+    write(report, OF_REPORTS, format_, output, color)
     return status_of(report, exit_zero=exit_zero, fail_on=fail_on)
 
 
@@ -94,7 +95,7 @@ def replay(
     ended_by = known.get(recording.ended_by or "", EndedBy.RECORDING)
     members.judge_anew()
     report = members.report(Kind.SUMMARY, ended_by, head.interval_s if head else None)
-    return report, recording.cut_off
+    return replace(report, made_by=made_by(redaction)), recording.cut_off
 
 
 def _masked(event: Event, redaction: Redaction) -> Event:

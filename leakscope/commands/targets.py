@@ -34,7 +34,7 @@ def pid_or_only(
 
 
 def _only(redaction: Redaction) -> int:
-    from leakscope.renderers.text import process_lines
+    from leakscope.renderers.process_text import process_lines
     from leakscope.sources.process_list import python_processes
 
     # Masked only when shown: which of them are leakscopes is told by the words.

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 import click
 
+from leakscope.commands.beside import beside_options
 from leakscope.commands.options import (
     Duration,
     Pid,
@@ -20,8 +23,12 @@ from leakscope.commands.options import (
     view_options,
     writing_options,
 )
+from leakscope.commands.printing import OF_REPORTS
 from leakscope.commands.statuses import status_of, status_of_recording
 from leakscope.redaction import Redaction
+
+if TYPE_CHECKING:
+    from leakscope.commands.following import Follower
 
 
 @click.command("watch", short_help="Follow the threads of a process and say which stacks leak.")
@@ -58,7 +65,8 @@ from leakscope.redaction import Redaction
 )
 @option("--exit-on-leak", is_flag=True, help="End as soon as a leak is certain.")
 @verdict_options
-@format_option("text", "json", "ndjson")
+@beside_options
+@format_option(*OF_REPORTS)
 @looking_options
 @redact_option
 @view_options
@@ -74,6 +82,7 @@ def command(
     exit_on_leak: bool,
     exit_zero: bool,
     fail_on: tuple[str, ...],
+    beside: Sequence[Follower],
     format_: str,
     output: str,
     ignore: tuple[re.Pattern[str], ...],
@@ -113,5 +122,5 @@ def command(
         recorder=recorder,
         exit_on_leak=exit_on_leak,
     )
-    report = followed(pid, watching, output, format_, color, quiet=quiet)
+    report = followed(pid, watching, output, format_, color, quiet=quiet, beside=beside)
     return status_of(report, exit_zero=exit_zero, fail_on=fail_on) or status_of_recording(recorder)

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 from leakscope.diffing import Change, Diff
 from leakscope.printable import printable
-from leakscope.renderers.text import place, plural, stack_lines
+from leakscope.renderers.text import stack_lines
+from leakscope.renderers.wording import place, plural
 
 
-def diff_lines(diff: Diff) -> Iterator[str]:
+def lines(diff: Diff) -> Iterator[str]:
     """The totals, then each group that changed, biggest growth first; with frames if it grew."""
     before, after = diff.threads_before, diff.threads_after
     yield f"thread profile: {before} -> {after} ({_signed(after - before)})"

@@ -21,7 +21,7 @@ from leakscope.model import Frame
 from leakscope.policy import Trend
 from leakscope.printable import cell_width, printable
 from leakscope.renderers.sparkline import ASCII_BLOCKS, BLOCKS, sparkline
-from leakscope.renderers.text import (
+from leakscope.renderers.wording import (
     by_suspicion,
     change,
     doing_of,

@@ -2,44 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
 
-from leakscope.engine import CLEAN_AFTER_S, CLEAN_AFTER_SAMPLES
 from leakscope.leaks import Leak
 from leakscope.limits import deadline_sentence
-from leakscope.model import Frame, Frames, RunState, Target
-from leakscope.policy import LEAKS, Trend
-from leakscope.printable import cell_width, clipped, printable, short_path
-from leakscope.report import EndedBy, Group, Member, Overall, Report
+from leakscope.model import Frames
+from leakscope.policy import Trend
+from leakscope.printable import cell_width, clipped, printable
+from leakscope.renderers.columns import left, table
+from leakscope.renderers.wording import (
+    LONGEST_COMMAND,
+    LONGEST_NAME,
+    NOTEWORTHY,
+    by_suspicion,
+    change,
+    command_line,
+    command_of,
+    cost_sentence,
+    doing_of,
+    doing_of_leak,
+    how_it_was_watched,
+    in_processes,
+    leak_numbers,
+    location,
+    moment,
+    names_of,
+    place,
+    plural,
+    process_line,
+    some,
+    uptime_s,
+    verdict_sentence,
+    verdict_words,
+)
+from leakscope.report import Group, Kind, Member, Overall, Report
 from leakscope.spans import duration
 from leakscope.stacks import real_frames
-
-if TYPE_CHECKING:
-    from leakscope.processes import ProcessFacts
+from leakscope.timeline import timeline
 
 TOP_GROUPS = 15
 TOP_IDS = 10
 TOP_GROWING = 5
 SAMPLE_NAMES = 3
-TOP_PROCESSES = 3  # of a group
 TOP_MEMBERS = 20
-LONGEST_NAME = 60  # of a thread, or of a command within a sentence
-LONGEST_COMMAND = 200
 WIDEST_FUNCTION = 48  # a longer one does not push the paths of the others away
 
-NOTEWORTHY = (*LEAKS, Trend.GROWING, Trend.WARMING)  # the worst first
 
-ENDED = {
-    EndedBy.DURATION: "ended by duration",
-    EndedBy.COUNT: "ended by count",
-    EndedBy.SIGNAL: "ended by signal",
-    EndedBy.TARGET_EXITED: "ended because the target exited",
-    EndedBy.EXEC: "ended because the target became another program (exec)",
-    EndedBy.LEAK: "ended because of the leak",
-    EndedBy.ONE_SAMPLE: "ended after one sample",
-    EndedBy.RECORDING: "ended where the recording ends",
-}
+def lines(report: Report) -> Iterator[str]:
+    """A report of either kind."""
+    return dump_lines(report) if report.kind is Kind.DUMP else report_lines(report)
 
 
 # --- a dump ---------------------------------------------------------------------------------------
@@ -80,12 +91,12 @@ def _dump_header(group: Group) -> str:
 
 def stack_lines(frames: Frames) -> Iterator[str]:
     """The frames, innermost first; functions in a column."""
-    rows = [(printable(frame.function), _location(frame)) for frame in real_frames(frames)]
+    rows = [(printable(frame.function), location(frame)) for frame in real_frames(frames)]
     if not rows:
         yield "#   stack not read"
     width = min(max((cell_width(function) for function, _ in rows), default=0), WIDEST_FUNCTION)
-    for function, location in rows:
-        yield f"#   {_left(function, width)}   {location}".rstrip()
+    for function, where in rows:
+        yield f"#   {left(function, width)}   {where}".rstrip()
 
 
 def _not_seen_lines(report: Report) -> Iterator[str]:
@@ -104,57 +115,15 @@ def report_lines(report: Report) -> Iterator[str]:
         yield ""
     yield from _growing_lines(report)
     yield from _deadline_lines(report)
+    yield from _timeline_lines(report)
     if report.groups:
         yield from _group_lines(report)
         yield ""
     yield from _member_lines(report)
     yield from _not_seen_lines(report)
-    yield _closing_line(report)
-
-
-def verdict_sentence(report: Report) -> str:
-    """The verdict of the process in one sentence."""
-    say = {
-        Overall.LEAKING: _leaking,
-        Overall.GROWING: _growing,
-        Overall.CLEAN: _clean,
-        Overall.UNKNOWN: _unknown,
-    }
-    return say[report.verdict](report)
-
-
-def _leaking(report: Report) -> str:
-    rate = sum(leak.rate_per_min for leak in report.leaks)
-    leaks = plural(len(report.leaks), "leak")
-    return f"LEAKING: {leaks} in {_leaking_processes(report)}, {rate:.1f} threads a minute"
-
-
-def _growing(report: Report) -> str:
-    growing = sum(group.verdict.trend is Trend.GROWING for group in report.groups)
-    if not growing and report.native_grown > 0:
-        return (
-            f"growing: {plural(report.native_grown, 'native thread')} more in "
-            f"{_processes(report)} than at first; what they do cannot be seen"
-        )
-    which = plural(growing, "group") if growing else "some groups"
-    grow = "grows" if growing == 1 else "grow"
-    return f"growing: {which} of threads in {_processes(report)} {grow}; not proven to be a leak"
-
-
-def _clean(report: Report) -> str:
-    seen = f"clean: no leak in {duration(report.observed_s)} ({_counted(report)})"
-    if report.noticeable_per_min is None:
-        return seen
-    slowest = f"{report.noticeable_per_min:.1f} threads a minute"
-    return f"{seen}; a leak slower than {slowest} would not have shown"
-
-
-def _unknown(report: Report) -> str:
-    seen = _counted(report) if report.missed else plural(report.samples, "sample")
-    return (
-        f"unknown: too little was seen to say ({seen} over {duration(report.observed_s)}; "
-        f"{CLEAN_AFTER_S:g} s and {CLEAN_AFTER_SAMPLES} samples are needed)"
-    )
+    yield how_it_was_watched(report)
+    if report.made_by:
+        yield f"made by: {command_line(report.made_by)}"
 
 
 def _leak_lines(number: int, leak: Leak, report: Report) -> Iterator[str]:
@@ -166,16 +135,16 @@ def _leak_lines(number: int, leak: Leak, report: Report) -> Iterator[str]:
     for sentence in leak.evidence:
         yield f"  {printable(sentence)}"
     if leak.site:
-        yield f"  at          {_location(leak.site)} {printable(leak.site.function)}"
+        yield f"  at          {location(leak.site)} {printable(leak.site.function)}"
     if leak.entry:
-        yield f"  started in  {_location(leak.entry)} {printable(leak.entry.function)}"
+        yield f"  started in  {location(leak.entry)} {printable(leak.entry.function)}"
     for line in stack_lines(leak.frames):
         yield f"  {line}"
-    yield f"  {'groups' if len(leak.groups) > 1 else 'group '}      {_some(leak.groups, TOP_IDS)}"
-    names = [printable(name) for name in _names(leak, report)]
+    yield f"  {'groups' if len(leak.groups) > 1 else 'group '}      {some(leak.groups, TOP_IDS)}"
+    names = names_of(leak, report)
     if names:
         shown = [clipped(name, LONGEST_NAME) for name in names[:SAMPLE_NAMES]]
-        yield f"  threads     {_some([*shown, *names[SAMPLE_NAMES:]], SAMPLE_NAMES)}"
+        yield f"  threads     {some([*shown, *names[SAMPLE_NAMES:]], SAMPLE_NAMES)}"
 
 
 def _diagnosis_lines(leak: Leak) -> Iterator[str]:
@@ -200,50 +169,22 @@ def _growing_lines(report: Report) -> Iterator[str]:
 
 def _deadline_lines(report: Report) -> Iterator[str]:
     """When the leaks will hurt, and what they cost."""
-    cost = report.thread_cost
     if report.deadline:
         yield f"deadline: {printable(deadline_sentence(report.deadline))}"
-    if report.leaks and cost and cost.memory_bytes is not None:
-        # Less than one for each of ten threads is what else the process did meanwhile.
-        some = (cost.descriptors or 0) >= 0.1
-        held = f" and {cost.descriptors:.1f} descriptors" if some else ""
-        yield f"each new thread took {cost.memory_bytes / 1024:.0f} KiB{held}"
-    if report.deadline or (report.leaks and cost and cost.memory_bytes is not None):
+    cost = cost_sentence(report)
+    if cost:
+        yield cost
+    if report.deadline or cost:
         yield ""
 
 
-def _names(leak: Leak, report: Report) -> list[str]:
-    leaked = set(leak.leaked)
-    # A dict, because a thread is in a group of each level that is reported.
-    named = {
-        stay.key: stay.name for group in report.groups for stay in group.stays if stay.key in leaked
-    }
-    return [name for name in named.values() if name]
-
-
-def _some(items: Sequence[str], most: int) -> str:
-    more = len(items) - most
-    return ", ".join(items[:most]) + (f" and {more} more" if more > 0 else "")
-
-
-def _closing_line(report: Report) -> str:
-    apart = f" ({report.interval_s:g} s apart)" if report.interval_s else ""
-    return (
-        f"watched {_exactly(report.observed_s)}, {plural(report.samples, 'sample')}{apart}, "
-        f"{report.missed} missed, {_dumps(report)}; {ENDED[report.ended_by]}"
-    )
-
-
-def _dumps(report: Report) -> str:
-    """How often stacks were read, and what it took: `4 dumps, 1.2 s of CPU (1.9 % of a core)`."""
-    cost = report.cost
-    if cost is None:
-        return plural(report.tries, "dump")
-    cpu_s = cost.own_cpu_s + cost.dumps_cpu_s
-    said = f"{plural(cost.dumps, 'dump')}, {cpu_s:.1f} s of CPU"
-    if cost.longest_pause_s:
-        said += f", the target stopped for up to {1000 * cost.longest_pause_s:.0f} ms"
-    return said
+def _timeline_lines(report: Report) -> Iterator[str]:
+    """When it all happened, where something has."""
+    if not report.leaks:
+        return
+    for event in timeline(report):
+        yield f"{moment(event.at)}  {printable(event.what)}"
+    yield ""
 
 
 # --- the table of groups --------------------------------------------------------------------------
@@ -258,27 +199,10 @@ def _group_lines(report: Report) -> Iterator[str]:
     if report.several:
         where = ["processes", *(in_processes(group.by_process) for group in shown)]
         rows = [(*row[:-1], pids, row[-1]) for row, pids in zip(rows, where, strict=True)]
-    yield from _table(rows, numbers=(0, 1, 2))
+    yield from table(rows, numbers=(0, 1, 2))
     cut = len(by_suspicion(report)) - len(shown)
     if cut:
         yield f"and {plural(cut, 'smaller group')}"
-
-
-def in_processes(counts: Mapping[int, int]) -> str:
-    """Where the threads of a group are, those with most first: `4712: 9, 4713: 3 and 2 more`."""
-    return _some([f"{pid}: {count}" for pid, count in counts.items()], TOP_PROCESSES)
-
-
-def _table(rows: Sequence[tuple[str, ...]], numbers: Sequence[int]) -> Iterator[str]:
-    """Rows in columns; the numbers of the columns that hold numbers."""
-    widths = [max(map(cell_width, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = zip(row, widths, strict=True)
-        aligned = [
-            _right(cell, width) if i in numbers else _left(cell, width)
-            for i, (cell, width) in enumerate(cells)
-        ]
-        yield "  ".join(aligned).rstrip()
 
 
 def _row(group: Group, words: Mapping[str, str]) -> tuple[str, ...]:
@@ -307,21 +231,10 @@ def _member_lines(report: Report) -> Iterator[str]:
     )
     shown = ordered[:TOP_MEMBERS]
     rows = [_member_row(member, report) for member in shown]
-    yield from _table([_OF_PROCESSES, *rows], numbers=(0, 1))
+    yield from table([_OF_PROCESSES, *rows], numbers=(0, 1))
     if len(ordered) > len(shown):
         yield f"and {len(ordered) - len(shown)} more"
     yield ""
-
-
-def processes_line(report: Report) -> str:
-    """Threads of each process that lives, in short: `threads by process: 4711: 1, 4713: 20`."""
-    living = [m for m in report.several if m.ended_s is None]
-    words = [
-        f"{member.target.pid}: {member.threads or 0}"
-        + (" leaking" if member.verdict is Overall.LEAKING else "")
-        for member in sorted(living, key=lambda m: m.verdict is not Overall.LEAKING)
-    ]
-    return f"threads by process: {', '.join(words)}"
 
 
 def _member_row(member: Member, report: Report) -> tuple[str, ...]:
@@ -333,44 +246,14 @@ def _member_row(member: Member, report: Report) -> tuple[str, ...]:
         "-" if member.threads is None else str(member.threads),
         member.verdict.value + over,
         "-" if up_s is None else duration(up_s),
-        _command(member.target, LONGEST_COMMAND),
+        command_of(member.target, LONGEST_COMMAND),
     )
 
 
 def _without_rest(groups: Sequence[Group], report: Report) -> list[Group]:
     """The first of the groups, and those that a leak names wherever they stand."""
-    named = _leak_numbers(report)
+    named = leak_numbers(report)
     return [group for i, group in enumerate(groups) if i < TOP_GROUPS or group.id in named]
-
-
-def by_suspicion(report: Report) -> list[Group]:
-    """The groups that have threads now, those of leaks first, then what grows, then by size."""
-    named = _leak_numbers(report)
-
-    def rank(group: Group) -> int:
-        if group.id in named or group.verdict.trend in LEAKS:
-            return 0
-        trend = group.verdict.trend
-        return NOTEWORTHY.index(trend) if trend in NOTEWORTHY else len(NOTEWORTHY)
-
-    living = [group for group in report.groups if group.size]
-    return sorted(living, key=lambda group: (rank(group), -group.size, group.id))
-
-
-def verdict_words(report: Report) -> dict[str, str]:
-    """The verdict of each group by its id; one that only leaks along with others is `of leak 1`."""
-    named = _leak_numbers(report)
-    return {
-        group.id: f"of leak {named[group.id]}"
-        if group.id in named and group.verdict.trend not in LEAKS
-        else group.verdict.trend.value
-        for group in report.groups
-    }
-
-
-def _leak_numbers(report: Report) -> dict[str, int]:
-    numbered = list(enumerate(report.leaks, 1))
-    return {id_: number for number, leak in reversed(numbered) for id_ in leak.groups}
 
 
 # --- a change, while the watch goes on ------------------------------------------------------------
@@ -383,141 +266,3 @@ def change_line(report_time_s: float, group: Group, old: Trend | None, new: Tren
         f"{report_time_s:6.1f} s  {group.id}  {before} -> {new.value}  "
         f"{plural(group.size, 'thread')}  [{doing_of(group)}]  {place(group.site)}"
     )
-
-
-# --- a list of processes --------------------------------------------------------------------------
-
-
-def process_lines(processes: Iterable[ProcessFacts]) -> Iterator[str]:
-    """The processes as a table, in the order that they come in."""
-    headings = ("pid", "python", "threads", "age", "user", "command")
-    return _table([headings, *map(_process_row, processes)], numbers=(0, 2))
-
-
-def _process_row(process: ProcessFacts) -> tuple[str, ...]:
-    return (
-        str(process.pid),
-        printable(process.python or "?"),
-        "?" if process.threads is None else str(process.threads),
-        "?" if process.age_s is None else duration(process.age_s),
-        printable(process.user or "?"),
-        clipped(printable(" ".join(process.command)), LONGEST_COMMAND),
-    )
-
-
-# --- words ----------------------------------------------------------------------------------------
-
-
-def place(site: Frame | None) -> str:
-    """A frame in short: `app/jobs.py:41 consume`."""
-    if site is None:
-        return "stack not read"
-    path = printable(short_path(site.filename))
-    return f"{_with_line(path, site.line)} {printable(site.function)}".strip()
-
-
-def _location(frame: Frame) -> str:
-    return _with_line(printable(frame.filename), frame.line)
-
-
-def _with_line(path: str, line: int) -> str:
-    return f"{path}:{line}" if line > 0 else path
-
-
-def doing_of(group: Group) -> str:
-    """What the threads of a group do: `queue.get, 2 running`."""
-    return _doing(group.wait, group.blocked, group.running, group.unknown)
-
-
-def doing_of_leak(leak: Leak, report: Report) -> str:
-    """What the threads of a leak do."""
-    leaked = set(leak.leaked)
-    # A dict, because a thread is in a group of each level that is reported.
-    seen = {s.key: s.state for group in report.groups for s in group.stays if s.key in leaked}
-    states: list[RunState] = [
-        RunState.UNKNOWN if state is RunState.RAN else state for state in seen.values()
-    ]
-    return _doing(leak.wait, *(states.count(state) for state in _STATES))
-
-
-_STATES = (RunState.BLOCKED, RunState.RUNNING, RunState.UNKNOWN)  # RAN is unknown as well
-
-
-def _doing(wait: str | None, blocked: int, running: int, unknown: int) -> str:
-    counts = dict(zip(_STATES, (blocked, running, unknown), strict=True))
-    present = [state for state in _STATES if counts[state]]
-    if wait:
-        # The frames have told what the state could not.
-        return f"{wait}, {running} running" if running else wait
-    if not present:
-        return "-"
-    return ", ".join([present[0].value, *(f"{counts[s]} {s.value}" for s in present[1:])])
-
-
-def change(group: Group) -> str:
-    """By how much a group has grown since it was first looked at: `+12`, `-3`, `0`."""
-    grown = group.size - group.first
-    return f"{grown:+d}" if grown else "0"
-
-
-def process_line(target: Target, report: Report) -> str:
-    """What process it is: `pid 4711, Python 3.11.7, up 6 h 10 min: python app.py`."""
-    facts = [f"pid {target.pid}"]
-    if target.python:
-        facts.append(f"Python {printable(target.python)}")
-    up_s = uptime_s(target, report)
-    if up_s is not None:
-        facts.append(f"up {duration(up_s)}")
-    command = _command(target, LONGEST_COMMAND)
-    return ", ".join(facts) + (f": {command}" if command else "")
-
-
-def uptime_s(target: Target, report: Report) -> float | None:
-    """How long a process had been running at the last look."""
-    if target.began_s is not None:
-        return max(report.now_s - target.began_s, 0.0)
-    return None if target.started_at is None else max(report.ended_at - target.started_at, 0.0)
-
-
-def _processes(report: Report) -> str:
-    if len(report.targets) != 1:
-        return f"{len(report.targets)} processes" if report.targets else "the process"
-    return _process(report.targets[0])
-
-
-def _process(target: Target) -> str:
-    command = _command(target, LONGEST_NAME)
-    return f"process {target.pid} ({command})" if command else f"process {target.pid}"
-
-
-def _leaking_processes(report: Report) -> str:
-    """The processes that leak; of several, out of how many."""
-    if not report.several:
-        return _processes(report)
-    pids = {str(pid): None for leak in report.leaks for pid in leak.by_process}
-    return f"{len(pids)} of {len(report.several)} processes ({_some(list(pids), TOP_PROCESSES)})"
-
-
-def _command(target: Target, length: int) -> str:
-    return clipped(printable(" ".join(target.command)), length).strip()
-
-
-def _counted(report: Report) -> str:
-    return f"{plural(report.samples, 'sample')}, {report.missed} missed"
-
-
-def plural(number: int, noun: str) -> str:
-    """`1 leak`, `2 leaks`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _exactly(seconds: float) -> str:
-    return f"{seconds:.1f} s" if seconds < 120 else duration(seconds)
-
-
-def _left(text: str, width: int) -> str:
-    return text + " " * (width - cell_width(text))
-
-
-def _right(text: str, width: int) -> str:
-    return " " * (width - cell_width(text)) + text

@@ -101,6 +101,7 @@ def test_a_dump_imports_what_it_needs_and_most_of_it_while_pyspy_works(format_):
         "commands",
         "commands.dump",
         "commands.options",
+        "commands.printing",
         "commands.targets",
         "debugging",
         "destination",

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 from rich.console import Console
 
 from leakscope.cli import _say
@@ -23,22 +22,18 @@ from leakscope.errors import UsageProblem
 from leakscope.model import Frame
 from leakscope.policy import Trend
 from leakscope.processes import ProcessFacts
-from leakscope.renderers.diff_text import diff_lines
+from leakscope.renderers.diff_text import lines as diff_lines
+from leakscope.renderers.markdown import lines as markdown_lines
+from leakscope.renderers.process_text import process_lines
 from leakscope.renderers.terminal import colored, report_view
-from leakscope.renderers.text import change_line, dump_lines, process_lines, report_lines
+from leakscope.renderers.text import change_line, dump_lines, report_lines
 from leakscope.renderers.variables_text import variables_lines
 from leakscope.stacks import Level
 from leakscope.variables import FrameVariables, ThreadVariables, Variable
 from leakscope.wire import diff_document, encode, processes_document, report_document
 from tests.builders import frame, hostile_report, started
-from tests.hostile import HOSTILE, SURROGATE, harmful
+from tests.hostile import EVIL, HOSTILE, harmful
 from tests.running import leakscope_cli
-
-EVIL = st.one_of(
-    st.sampled_from([*HOSTILE.values(), SURROGATE]),
-    st.text(st.characters(exclude_categories=()), max_size=12),
-    st.text(st.sampled_from("\x1b[]0;m\x07\x9b\n\r\t\u202e\u2066<>&[/bold]\ud800"), max_size=12),
-)  # fmt: skip
 
 
 def _diff(text: str) -> Iterable[str]:
@@ -73,6 +68,7 @@ def _log(text: str) -> Iterable[str]:
 LINES: dict[str, Callable[[str], Iterable[str]]] = {
     "report": lambda text: report_lines(hostile_report(text)),
     "dump": lambda text: dump_lines(hostile_report(text)),
+    "markdown": lambda text: markdown_lines(hostile_report(text)),
     "change": lambda text: [
         change_line(1.0, hostile_report(text).groups[0], Trend.STEADY, Trend.LEAKING)
     ],
@@ -128,7 +124,7 @@ def test_json_has_it_whole(text):
     assert listed["processes"][0]["command"] == [text]
     evil = Stack(started(frame(text)), 9)
     looks = Look(text, ()), Look(text, (evil,))
-    compared = encode(diff_document(difference(*looks, Level.FUNCTION), min_growth=5))
+    compared = encode(diff_document(difference(*looks, Level.FUNCTION)))
     assert json.loads(compared)["changes"][0]["frames"][0]["function"] == text
 
 

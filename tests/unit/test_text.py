@@ -11,16 +11,9 @@ from hypothesis import strategies as st
 from leakscope.model import RunState
 from leakscope.policy import Trend
 from leakscope.processes import ProcessFacts
-from leakscope.renderers.text import (
-    ENDED,
-    change_line,
-    dump_lines,
-    in_processes,
-    place,
-    process_lines,
-    report_lines,
-    verdict_sentence,
-)
+from leakscope.renderers.process_text import process_lines
+from leakscope.renderers.text import change_line, dump_lines, report_lines
+from leakscope.renderers.wording import ENDED, in_processes, place, verdict_sentence
 from leakscope.report import EndedBy, Kind, Member, Overall
 from leakscope.stacks import Level
 from tests.builders import (
@@ -147,6 +140,12 @@ def test_report():
         "  #   Thread._bootstrap         /usr/lib/python3.11/threading.py:1002",
         "  group       3f9c1a2b77e0",
         "  threads     Thread-1 (consume), Thread-2 (consume), Thread-3 (consume) and 184 more",
+        "",
+        "2023-11-14 21:13:20Z  process 4711 started",
+        "2023-11-14 22:13:20Z  leakscope began to look: 198 threads",
+        "2023-11-14 22:13:21Z  leak 1: the oldest of its threads started",
+        "2023-11-14 22:13:21Z  leak 1: the newest of them started",
+        "2023-11-14 22:14:20Z  its last look: 198 threads",
         "",
         "count  change  peak  verdict  wait                id            where",
         "  187    +186   187  leaking  queue.get           3f9c1a2b77e0  app/jobs.py:41 consume",

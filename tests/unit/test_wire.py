@@ -575,15 +575,15 @@ def test_diff_keeps_to_the_schema():
         Change("b", (), None, 2, 0),
     )
     diff = Diff("a.json", "\udc80", Level.FUNCTION, changes, ("Mind.",))
-    read = decoded(diff_document(diff, min_growth=61))
+    read = decoded(diff_document(replace(diff, min_growth=61)))
     assert read["before"] == {"file": "a.json", "threads": 128}
     assert read["after"] == {"file": "\udc80", "threads": 187}
     assert (read["min_growth"], read["has_grown"], read["notes"]) == (61, True, ["Mind."])
     first, second = read["changes"]
     assert (first["kind"], first["growth"], first["wait"]) == ("grown", 61, "queue.get")
     assert (second["kind"], second["wait"], second["site"]) == ("gone", None, None)
-    assert not decoded(diff_document(diff, min_growth=62))["has_grown"]
-    decoded(diff_document(Diff("", "", Level.ENTRY, ()), min_growth=1))
+    assert not decoded(diff_document(replace(diff, min_growth=62)))["has_grown"]
+    decoded(diff_document(Diff("", "", Level.ENTRY, (), min_growth=1)))
 
 
 def test_a_checkup_keeps_to_the_schema():

@@ -1,0 +1,58 @@
+"""What a watch writes beside its report, each by an option of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any, cast
+
+import click
+
+from leakscope.commands.options import Command, option
+
+if TYPE_CHECKING:
+    from leakscope.commands.following import Follower
+
+_FILE = click.Path(dir_okay=False)
+
+
+def _junit(path: str) -> Follower:
+    from leakscope.commands.following import AtTheEnd
+    from leakscope.output import Output
+    from leakscope.renderers import junit
+
+    return AtTheEnd(Output(path), junit.lines)
+
+
+# Name of the parameter -> (its option, from its value to what follows the watch). What is imported
+# for one is imported when it is asked for.
+BESIDE: dict[str, tuple[Callable[[Command], Command], Callable[[Any], Follower]]] = {
+    "junit": (
+        option(
+            "--junit",
+            type=_FILE,
+            metavar="FILE",
+            help="Write the verdict as a JUnit test case, for CI.",
+        ),
+        _junit,
+    ),
+}
+
+
+def beside_options(command: Command) -> Command:
+    """The options, whose followers the command gets as `beside`."""
+
+    @wraps(command)
+    def with_followers(*arguments: Any, **values: Any) -> Any:
+        asked = {name: values.pop(name) for name in BESIDE}
+        beside = [
+            follower(asked[name])
+            for name, (_, follower) in BESIDE.items()
+            if asked[name] is not None
+        ]
+        return command(*arguments, beside=beside, **values)
+
+    decorated = cast(Command, with_followers)
+    for decorate, _ in reversed(BESIDE.values()):
+        decorated = decorate(decorated)
+    return decorated

@@ -1,0 +1,197 @@
+"""A report as Markdown: an incident report to paste where people talk about it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from leakscope.leaks import Leak
+from leakscope.limits import deadline_sentence
+from leakscope.policy import Trend
+from leakscope.printable import clipped, printable
+from leakscope.renderers.text import stack_lines
+from leakscope.renderers.wording import (
+    LONGEST_NAME,
+    by_suspicion,
+    change,
+    command_line,
+    cost_sentence,
+    doing_of,
+    doing_of_leak,
+    how_it_was_watched,
+    moment,
+    names_of,
+    place,
+    plural,
+    process_line,
+    some,
+    verdict_sentence,
+    verdict_words,
+)
+from leakscope.report import Group, Kind, Report
+from leakscope.timeline import timeline
+
+# Enough to see what else there is; all of them are in the JSON.
+TOP_GROUPS = 10
+TOP_STACKS = 5  # of a single look, where no leak says which matter
+SAMPLE_NAMES = 3
+
+
+def lines(report: Report) -> Iterator[str]:
+    """Summary, timeline, each leak with why, cure, evidence and stack, the groups, the rest."""
+    yield f"# {escaped(_title(report))}"
+    yield ""
+    yield from _summary(report)
+    if report.leaks:
+        yield from _timeline(report)
+    for number, leak in enumerate(report.leaks, 1):
+        yield from _leak(number, leak, report)
+    yield from _growing(report)
+    yield from _groups(report)
+    if report.kind is Kind.DUMP:
+        yield from _stacks(report)
+    if report.not_seen:
+        yield from ("", "## What was not seen", "")
+        yield from (f"- {escaped(line)}" for line in report.not_seen)
+    if report.made_by:
+        yield from ("", f"Made by {code(command_line(report.made_by))}.")
+
+
+def _title(report: Report) -> str:
+    if report.kind is Kind.DUMP:
+        return f"Threads: {report.threads}"
+    return verdict_sentence(report)
+
+
+def _summary(report: Report) -> Iterator[str]:
+    for target in report.targets[:1]:
+        more = len(report.targets) - 1
+        also = f" and {more} more" if more else ""
+        yield f"- Process: {code(process_line(target, report))}{also}"
+    if report.threads is not None:
+        yield f"- Threads: {report.threads}"
+    if report.deadline:
+        yield f"- Limit: {escaped(deadline_sentence(report.deadline))}"
+    cost = cost_sentence(report)
+    if cost:
+        yield f"- Cost: {escaped(cost)}"
+    yield f"- How: {escaped(how_it_was_watched(report))}"
+
+
+def _timeline(report: Report) -> Iterator[str]:
+    yield from ("", "## Timeline", "")
+    rows = [(moment(event.at), escaped(event.what)) for event in timeline(report)]
+    yield from _table(("when (UTC)", "what"), rows)
+
+
+def _leak(number: int, leak: Leak, report: Report) -> Iterator[str]:
+    threads = plural(len(leak.leaked), "thread")
+    yield ""
+    yield f"## Leak {number}: {threads}, {leak.rate_per_min:.1f} more a minute"
+    yield ""
+    yield f"- Where: {code(place(leak.site))}, {escaped(doing_of_leak(leak, report))}"
+    if leak.entry:
+        yield f"- Started in: {code(place(leak.entry))}"
+    yield from _diagnosis(leak)
+    names = names_of(leak, report)
+    if names:
+        shown = [code(clipped(name, LONGEST_NAME)) for name in names[:SAMPLE_NAMES]]
+        yield f"- Threads: {some([*shown, *names[SAMPLE_NAMES:]], SAMPLE_NAMES)}"
+    yield f"- Group: {code(leak.id)}"
+    yield from ("", "Evidence:", "")
+    yield from (f"- {escaped(sentence)}" for sentence in leak.evidence)
+    yield from ("", "Stack, innermost first:", "")
+    yield from fenced(stack_lines(leak.frames))
+
+
+def _diagnosis(leak: Leak) -> Iterator[str]:
+    if leak.culprit:
+        known = f"{leak.culprit.library}: {leak.culprit.what} ({leak.culprit.source})"
+        yield f"- Known: {escaped(known)}"
+        yield f"- Cure: {escaped(leak.culprit.cure)}"
+    elif leak.cause:
+        yield f"- Why: {escaped(leak.cause.why)}"
+        yield f"- Cure: {escaped(leak.cause.cure)}"
+
+
+def _growing(report: Report) -> Iterator[str]:
+    growing = [group for group in by_suspicion(report) if group.verdict.trend is Trend.GROWING]
+    if growing:
+        yield from ("", "## What grows, and is not proven to leak", "")
+    for group in growing[:TOP_GROUPS]:
+        yield f"- {plural(group.size, 'thread')} in {code(place(group.site))}"
+        yield from (f"  - {escaped(sentence)}" for sentence in group.verdict.evidence)
+
+
+def _groups(report: Report) -> Iterator[str]:
+    groups = by_suspicion(report)
+    if not groups:
+        return
+    words = verdict_words(report)
+    yield from ("", "## Groups of threads", "")
+    yield from _table(
+        ("threads", "change", "verdict", "state", "where", "group"),
+        [
+            (
+                str(group.size),
+                change(group),
+                words[group.id],
+                escaped(doing_of(group)),
+                _in_table(code(place(group.site))),
+                code(group.id),
+            )
+            for group in groups[:TOP_GROUPS]
+        ],
+    )
+    more = len(groups) - TOP_GROUPS
+    if more > 0:
+        yield from ("", f"and {plural(more, 'more group')}")
+
+
+def _stacks(report: Report) -> Iterator[str]:
+    shown: list[Group] = by_suspicion(report)[:TOP_STACKS]
+    for group in shown:
+        yield from ("", f"### {plural(group.size, 'thread')}: {code(place(group.site))}", "")
+        yield from fenced(stack_lines(group.frames))
+
+
+def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    for row in (headings, ["---"] * len(headings), *rows):
+        yield f"| {' | '.join(row)} |"
+
+
+def _in_table(text: str) -> str:
+    """Within a cell, a bar ends it, even in code."""
+    return text.replace("|", "\\|")
+
+
+# --- text that stays text -------------------------------------------------------------------------
+
+# What begins markup, HTML, a link, an entity or formulas, anywhere in a line.
+_MARKUP = re.compile(r"[\\`*_{}\[\]<>#|&~$]")
+
+
+def escaped(text: str) -> str:
+    """A text as it reads, whatever it is: no markup, no HTML, no one is called by `@name`."""
+    plain = _MARKUP.sub(r"\\\g<0>", printable(text))
+    # An empty comment, which no reader shows, parts what would become a mention or a link.
+    return plain.replace("@", "@<!-- -->").replace("://", ":<!-- -->//")
+
+
+def code(text: str) -> str:
+    """A text as code: within as many backticks as it takes for none in it to end it."""
+    text = printable(text) or " "
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    fence = "`" * (longest + 1)
+    inner = f" {text} " if text[0] in "` " or text[-1] in "` " else text
+    return f"{fence}{inner}{fence}"
+
+
+def fenced(texts: Iterable[str]) -> Iterator[str]:
+    """Lines as a block of code, between fences that none of them can close."""
+    shown = list(texts)
+    longest = max((len(run) for line in shown for run in re.findall(r"`+", line)), default=0)
+    fence = "`" * max(longest + 1, 3)
+    yield f"{fence}text"
+    yield from shown
+    yield fence

@@ -1,0 +1,105 @@
+"""The incident report in Markdown, as a reader of Markdown takes it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from markdown_it import MarkdownIt
+
+from leakscope.renderers.markdown import code, escaped, fenced, lines
+from leakscope.report import Kind
+from tests.builders import WATCH, hostile_report
+from tests.hostile import EVIL
+
+READER = MarkdownIt("commonmark", {"html": True, "linkify": False}).enable("table")
+
+# Text as someone might call a thread who wants more than to be read.
+TRAPS = [
+    "<script>alert(1)</script>",
+    "[click](https://example.org)",
+    "![](https://example.org/pixel.png)",
+    "`` ` ```",
+    "| one | two |",
+    "# heading",
+    "**bold** _em_ ~~gone~~",
+    "&lt;b&gt;",
+    "@everyone",
+    "https://example.org",
+    "a\n\n# b",
+    "\\",
+]
+
+
+def kinds(markdown: str) -> set[str]:
+    """The kinds of markup that a reader finds."""
+    found = set()
+    for token in READER.parse(markdown):
+        for one in (token, *(token.children or ())):
+            found.add(one.type)
+    return found
+
+
+def shown(markdown: str) -> str:
+    """The text that a reader shows."""
+    return "".join(
+        one.content
+        for token in READER.parse(markdown)
+        for one in token.children or ()
+        if one.type in ("text", "code_inline", "text_special")
+    )
+
+
+def test_an_incident_report():
+    text = "\n".join(lines(replace(WATCH, made_by=("leakscope", "watch", "4711"))))
+    assert text.startswith(
+        "# LEAKING: 1 leak in process 4711 (python app.py), 61.0 threads a minute\n"
+    )
+    for heading in ("## Timeline", "## Leak 1: 187 threads, 61.0 more a minute"):
+        assert heading in text
+    assert "- Not one thread of this stack has ended." in text
+    assert "#   Queue.get                 /usr/lib/python3.11/queue.py:171" in text
+    assert text.endswith("Made by `leakscope watch 4711`.")
+    assert kinds(text) >= {"heading_open", "table_open", "fence", "bullet_list_open"}
+
+
+def test_one_look_shows_stacks():
+    text = "\n".join(lines(replace(WATCH, kind=Kind.DUMP, leaks=())))
+    assert "### 187 threads: `app/jobs.py:41 consume`" in text
+    assert "## Timeline" not in text
+
+
+@pytest.mark.parametrize("trap", TRAPS)
+def test_text_stays_text(trap):
+    assert kinds(escaped(trap)) <= {
+        "paragraph_open", "paragraph_close", "inline", "text", "text_special",
+        "html_inline",  # the empty comment
+    }  # fmt: skip
+    assert "<script" not in READER.render(escaped(trap))
+    assert kinds(code(trap)) == {"paragraph_open", "paragraph_close", "inline", "code_inline"}
+
+
+@pytest.mark.parametrize("trap", ["<b>", "[a](b)", "`", "a|b", "_a_", "*a*", "&amp;", "# a"])
+def test_what_is_escaped_reads_as_it_was(trap):
+    assert shown(escaped(trap)) == trap
+    assert shown(code(trap)) == trap
+
+
+def test_no_line_ends_a_block_of_code():
+    (block,) = READER.parse("\n".join(fenced(["```", "````text", "~~~"])))
+    assert block.content == "```\n````text\n~~~\n"
+
+
+@given(text=EVIL)
+def test_nothing_of_the_target_becomes_markup(text):
+    made = "\n".join(lines(hostile_report(text)))
+    usual = kinds("\n".join(lines(hostile_report("app"))))
+    assert kinds(made) - usual <= {"text_special", "html_inline"}
+    comments = [
+        one.content
+        for token in READER.parse(made)
+        for one in token.children or ()
+        if one.type == "html_inline"
+    ]
+    assert set(comments) <= {"<!-- -->"}
