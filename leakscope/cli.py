@@ -29,6 +29,7 @@ COMMANDS = {
     "dump": "Look once: all threads, grouped by stack, biggest group first.",
     "replay": "Judge a recording as if it happened now.",
     "diff": "Compare two saved looks: what is new, gone, grown, shrunk.",
+    "explain": "Tell all that a report or recording knows of one group.",
     "doctor": "Say what can and can't be seen of a process, and why.",
     "ps": "List the Python processes that you can look at.",
     "schema": "Print the JSON Schema of the reports.",

@@ -35,6 +35,11 @@ class Output:
         """Whether a person reads this as it is written."""
         return self._file is None and sys.stdout.isatty()
 
+    @property
+    def has_unicode(self) -> bool:
+        """Whether more than ASCII arrives as it is."""
+        return self._file is not None or sys.stdout.encoding.lower().startswith("utf")
+
     def lines(self, lines: Iterable[str]) -> None:
         """Write lines and flush them, so that a pipe sees each result at once."""
         text = "".join(f"{line}\n" for line in lines)

@@ -87,6 +87,7 @@ LAYERS = {
     "causes": 9,
     "culprits": 9,
     "report": 9,
+    "accounts": 3,
     "explaining": 10,
     "timeline": 10,
     "wire": 10,
@@ -108,6 +109,7 @@ LAYERS = {
     "renderers/markdown": 14,
     "renderers/process_text": 13,
     "renderers/text": 13,
+    "renderers/account_text": 14,
     "renderers/diff_text": 14,
     "renderers/doctor_text": 14,
     "renderers/terminal": 14,
@@ -128,11 +130,12 @@ LAYERS = {
     "commands/doctor": 18,
     "commands/dump": 18,
     "commands/replay": 18,
+    "commands/explain": 19,
     "commands/watch": 18,
-    "commands": 19,
-    "cli": 20,
-    "__init__": 21,
-    "__main__": 21,
+    "commands": 20,
+    "cli": 21,
+    "__init__": 22,
+    "__main__": 22,
 }
 
 # Top-level module to the parts of leakscope that may import it, as prefixes of module paths.

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from leakscope.engine import View
     from leakscope.report import Report
     from leakscope.rounds import Event
+    from leakscope.sources.recording import Recording
 
 
 @click.command("replay", short_help="Judge a recording as if it happened now.")
@@ -80,11 +81,23 @@ def replay(
 
     Raises UsageProblem when it cannot be read.
     """
-    from leakscope.members import Members
-    from leakscope.report import EndedBy, Kind
     from leakscope.sources.recording import Recording
 
     recording = Recording(file)
+    return judged(recording, view, until_s, redaction=redaction), recording.cut_off
+
+
+def judged(
+    recording: Recording,
+    view: View,
+    until_s: float | None = None,
+    *,
+    redaction: Redaction = Redaction.SECRETS,
+) -> Report:
+    """The report of a recording. Raises UsageProblem when it cannot be read."""
+    from leakscope.members import Members
+    from leakscope.report import EndedBy, Kind
+
     members = Members(view)
     for event in recording.events(until_s):
         # It may have been recorded with all in it.
@@ -95,7 +108,7 @@ def replay(
     ended_by = known.get(recording.ended_by or "", EndedBy.RECORDING)
     members.judge_anew()
     report = members.report(Kind.SUMMARY, ended_by, head.interval_s if head else None)
-    return replace(report, made_by=made_by(redaction)), recording.cut_off
+    return replace(report, made_by=made_by(redaction))
 
 
 def _masked(event: Event, redaction: Redaction) -> Event:

@@ -59,13 +59,35 @@ class _BadFile(ValueError):
 
 def read_saved(path: str) -> Look:
     """The last look that a file holds. Raises UsageProblem, with file and line number."""
+    with _saved(path) as (name, lines):
+        if _is_recording(lines.first()[1]):
+            return _of_recording(Recording(name, lines))
+        return _of_lines(name, lines)
+
+
+@contextmanager
+def opened_saved(path: str) -> Iterator[Recording | Iterator[Any]]:
+    """The recording that a file holds, or else its JSON documents, read as they are asked for.
+
+    Raises UsageProblem, with file and line number; also when a document that is asked for is bad.
+    """
+    with _saved(path) as (name, lines):
+        number, first = lines.first()
+        if _is_recording(first):
+            yield Recording(name, lines)
+        elif _text(first).lstrip()[:1] == "{":
+            yield (document for _, document in _documents(lines))
+        else:
+            raise _BadFile("neither a recording nor JSON of leakscope's", number or 1)
+
+
+@contextmanager
+def _saved(path: str) -> Iterator[tuple[str, Lines]]:
+    """The name of a file and its lines; what is wrong with them is said as UsageProblem."""
     name = "standard input" if path == STDIN else path
     try:
         with _opened(path) as file:
-            lines = Lines(file)
-            if _is_recording(lines.first()[1]):
-                return _of_recording(Recording(name, lines))
-            return _of_lines(name, lines)
+            yield name, Lines(file)
     except (_BadFile, TooLong) as error:
         where = name if error.line is None else f"{name}, line {error.line}"
         raise UsageProblem(f"{where}: {error}", READABLE) from None

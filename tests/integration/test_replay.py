@@ -113,7 +113,8 @@ def test_a_replay_says_what_the_watch_said(lives, form):
     assert again.keys() == summary.keys()
     assert summary["cost"]["dumps"] > 0
     assert again["cost"] is None  # a replay looks at nothing
-    for key in summary.keys() - {"cost"}:
+    assert again["made_by"][:2] == ["leakscope", "replay"]
+    for key in summary.keys() - {"cost", "made_by"}:
         assert again[key] == summary[key], key
 
 
@@ -132,14 +133,45 @@ def test_a_packed_recording_is_gzip_and_says_the_same_unpacked(lives, tmp_path):
     plain = tmp_path / "plain"
     with gzip.open(packed) as file:
         plain.write_bytes(file.read())
-    assert replayed(plain, status=1) == replayed(packed, status=1)
+    assert said_of(plain) == said_of(packed)
 
 
 def test_the_name_of_a_recording_does_not_tell_whether_it_is_packed(lives, tmp_path):
     recording = lives.plain.result().recording
     packed = tmp_path / "recording"
     packed.write_bytes(gzip.compress(recording.read_bytes()))
-    assert replayed(packed, status=1) == replayed(recording, status=1)
+    assert said_of(packed) == said_of(recording)
+
+
+def said_of(recording: Path, *options: str) -> Document:
+    """What is said of a recording that leaks, whatever the command that asked for it."""
+    document = replayed(recording, *options, status=1)
+    del document["made_by"]
+    return document
+
+
+def test_all_that_a_recording_knows_of_a_group_is_what_its_report_knows(lives, tmp_path):
+    recording = lives.plain.result().recording
+    report = replayed(recording, status=1)
+    saved = tmp_path / "report.json"
+    saved.write_text(json.dumps(report))
+    (leak,) = report["leaks"]
+    run = leakscope_cli("explain", leak["id"], recording)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert run.stdout.startswith(f"group {leak['id']}: {leak['count']} threads, leaking")
+    assert leak["cause"]["cure"] in run.stdout
+    assert leakscope_cli("explain", leak["id"][:6], saved).stdout == run.stdout
+    # The lines of a watch know more: when the verdict changed.
+    watch = tmp_path / "watch.ndjson"
+    watch.write_text(lives.plain.result().run.stdout)
+    assert "-> leaking, " in leakscope_cli("explain", leak["id"], watch).stdout
+
+
+def test_a_group_that_a_recording_does_not_have_is_a_usage_problem(lives):
+    recording = lives.plain.result().recording
+    run = leakscope_cli("explain", "nothing", recording)
+    assert (run.returncode, run.stdout) == (2, "")
+    assert run.stderr.startswith(f"leakscope: {recording} has no group nothing\n  It has ")
 
 
 # --- a part of it ---------------------------------------------------------------------------------
@@ -160,7 +192,7 @@ def test_until_judges_only_the_first_part(lives):
 
 def test_until_beyond_the_end_is_all_of_it(lives):
     recording = lives.plain.result().recording
-    assert replayed(recording, "--until", "1h", status=1) == replayed(recording, status=1)
+    assert said_of(recording, "--until", "1h") == said_of(recording)
 
 
 # --- exit statuses --------------------------------------------------------------------------------

@@ -1,0 +1,98 @@
+"""All that saved documents know of one group."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from leakscope.accounts import accounts
+from leakscope.checked import BadValue
+from leakscope.policy import Trend
+from leakscope.renderers.account_text import lines
+from leakscope.wire import change_document, encode, report_document
+from tests.builders import LEAKING, THE_LEAK, WATCH, hostile_report
+from tests.hostile import EVIL, harmful
+
+
+def saved(report):
+    return json.loads(encode(report_document(report)))
+
+
+def turned(was, trend, count):
+    return json.loads(
+        encode(
+            change_document(
+                at=1.7e9, elapsed_s=9.0, group_id=LEAKING.id, was=was, trend=trend,
+                count=count, site=LEAKING.site,
+            )
+        )
+    )  # fmt: skip
+
+
+def test_all_that_is_known_of_a_group():
+    documents = [turned(None, Trend.WARMING, 3), turned(Trend.WARMING, Trend.LEAKING, 40)]
+    (account,) = accounts([*documents, saved(WATCH)], LEAKING.id[:4])
+    assert (account.id, account.size, account.verdict) == (LEAKING.id, LEAKING.size, "leaking")
+    assert account.frames == LEAKING.frames
+    assert len(account.threads) == LEAKING.size
+    (leak,) = account.leaks
+    assert (leak.number, leak.threads) == (1, len(THE_LEAK.leaked))
+    assert [(turn.was, turn.verdict, turn.size) for turn in account.turns] == [
+        (None, "warming", 3),
+        ("warming", "leaking", 40),
+    ]
+
+
+def test_it_reads_well():
+    documents = [turned(Trend.WARMING, Trend.LEAKING, 40), saved(WATCH)]
+    (account,) = accounts(documents, LEAKING.id)
+    said = list(lines(account))
+    assert said[0] == (
+        "group 3f9c1a2b77e0: 187 threads, leaking  [queue.get, 187 blocked]  app/jobs.py:41 consume"
+    )
+    assert "leak 1 of the report: 187 threads, +61.0/min (while watched)" in said
+    assert "  2023-11-14T22:13:20.000Z  warming -> leaking, 40 threads" in said
+    assert "  #   Queue.get                 /usr/lib/python3.11/queue.py:171" in said
+    assert said[-1] == "and 167 younger"
+
+
+def test_a_group_that_is_in_no_leak_has_none():
+    others = [one for one in accounts([saved(WATCH)], "") if one.id != LEAKING.id]
+    assert others
+    assert not any(one.leaks for one in others)
+
+
+def test_a_group_that_is_not_there():
+    assert accounts([saved(WATCH)], "nothing") == ()
+
+
+@pytest.mark.parametrize("document", [[], 1, None, "report"])
+def test_what_is_no_document_is_said(document):
+    with pytest.raises(BadValue):
+        accounts([document], "")
+
+
+def test_a_watch_that_has_not_ended_is_said():
+    with pytest.raises(BadValue, match="a watch writes its summary as it ends"):
+        accounts([turned(None, Trend.WARMING, 3)], "")
+
+
+@pytest.mark.parametrize("name", saved(WATCH)["groups"][0])
+def test_each_value_is_looked_at(name):
+    bad_ones: tuple[Any, ...] = ({"a": [float("nan")]}, [[[]]])
+    for bad in bad_ones:
+        document = saved(WATCH)
+        document["groups"][0][name] = bad
+        with pytest.raises((BadValue, KeyError)):
+            accounts([document], "")
+
+
+@given(text=EVIL)
+def test_nothing_steers_the_terminal(text):
+    for account in accounts([saved(hostile_report(text))], ""):
+        for line in lines(account):
+            assert not harmful(line)
+            assert len(line.splitlines()) <= 1
