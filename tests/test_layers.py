@@ -110,6 +110,7 @@ LAYERS = {
     "renderers/process_text": 13,
     "renderers/text": 13,
     "renderers/account_text": 14,
+    "renderers/diff_markdown": 15,
     "renderers/diff_text": 14,
     "renderers/doctor_text": 14,
     "renderers/terminal": 14,

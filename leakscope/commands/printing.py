@@ -17,7 +17,12 @@ OF_REPORTS = {
     "json": "json_report",
     "ndjson": "json_report",
 }
-OF_DIFFS = {"text": "diff_text", "json": "json_diff", "ndjson": "json_diff"}
+OF_DIFFS = {
+    "text": "diff_text",
+    "markdown": "diff_markdown",
+    "json": "json_diff",
+    "ndjson": "json_diff",
+}
 
 
 def wants_color(out: Output, color: str) -> bool:

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from leakscope.diffing import Change, Diff
 from leakscope.printable import printable
 from leakscope.renderers.text import stack_lines
-from leakscope.renderers.wording import place, plural
+from leakscope.renderers.wording import place, plural, signed
 
 
 def lines(diff: Diff) -> Iterator[str]:
     """The totals, then each group that changed, biggest growth first; with frames if it grew."""
     before, after = diff.threads_before, diff.threads_after
-    yield f"thread profile: {before} -> {after} ({_signed(after - before)})"
+    yield f"thread profile: {before} -> {after} ({signed(after - before)})"
     yield f"{printable(diff.before)} -> {printable(diff.after)}"
     for note in diff.notes:
         yield f"note: {printable(note)}"
@@ -33,10 +33,6 @@ def lines(diff: Diff) -> Iterator[str]:
 
 def _change_line(change: Change) -> str:
     return (
-        f"{_signed(change.growth)}  {change.before} -> {change.after}  {change.id}"
+        f"{signed(change.growth)}  {change.before} -> {change.after}  {change.id}"
         f"  [{change.wait or '-'}]  {place(change.site)}  {change.kind.value}"
     )
-
-
-def _signed(number: int) -> str:
-    return f"{number:+d}" if number else "0"

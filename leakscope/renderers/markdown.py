@@ -81,7 +81,7 @@ def _summary(report: Report) -> Iterator[str]:
 def _timeline(report: Report) -> Iterator[str]:
     yield from ("", "## Timeline", "")
     rows = [(moment(event.at), escaped(event.what)) for event in timeline(report)]
-    yield from _table(("when (UTC)", "what"), rows)
+    yield from table(("when (UTC)", "what"), rows)
 
 
 def _leak(number: int, leak: Leak, report: Report) -> Iterator[str]:
@@ -129,7 +129,7 @@ def _groups(report: Report) -> Iterator[str]:
         return
     words = verdict_words(report)
     yield from ("", "## Groups of threads", "")
-    yield from _table(
+    yield from table(
         ("threads", "change", "verdict", "state", "where", "group"),
         [
             (
@@ -137,7 +137,7 @@ def _groups(report: Report) -> Iterator[str]:
                 change(group),
                 words[group.id],
                 escaped(doing_of(group)),
-                _in_table(code(place(group.site))),
+                in_table(code(place(group.site))),
                 code(group.id),
             )
             for group in groups[:TOP_GROUPS]
@@ -155,12 +155,13 @@ def _stacks(report: Report) -> Iterator[str]:
         yield from fenced(stack_lines(group.frames))
 
 
-def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Rows of Markdown below headings."""
     for row in (headings, ["---"] * len(headings), *rows):
         yield f"| {' | '.join(row)} |"
 
 
-def _in_table(text: str) -> str:
+def in_table(text: str) -> str:
     """Within a cell, a bar ends it, even in code."""
     return text.replace("|", "\\|")
 

@@ -233,8 +233,12 @@ def _doing(wait: str | None, blocked: int, running: int, unknown: int) -> str:
 
 def change(group: Group) -> str:
     """By how much a group has grown since it was first looked at: `+12`, `-3`, `0`."""
-    grown = group.size - group.first
-    return f"{grown:+d}" if grown else "0"
+    return signed(group.size - group.first)
+
+
+def signed(number: int) -> str:
+    """`+12`, `-3`, `0`."""
+    return f"{number:+d}" if number else "0"
 
 
 # --- the watch, and numbers -----------------------------------------------------------------------

@@ -17,11 +17,12 @@ from rich.console import Console
 
 from leakscope.cli import _say
 from leakscope.commands.debug_log import step_line
-from leakscope.diffing import Look, Stack, difference
+from leakscope.diffing import Diff, Look, Stack, difference
 from leakscope.errors import UsageProblem
 from leakscope.model import Frame
 from leakscope.policy import Trend
 from leakscope.processes import ProcessFacts
+from leakscope.renderers.diff_markdown import lines as diff_markdown_lines
 from leakscope.renderers.diff_text import lines as diff_lines
 from leakscope.renderers.markdown import lines as markdown_lines
 from leakscope.renderers.process_text import process_lines
@@ -36,10 +37,10 @@ from tests.hostile import EVIL, HOSTILE, harmful
 from tests.running import leakscope_cli
 
 
-def _diff(text: str) -> Iterable[str]:
+def _hostile_diff(text: str) -> Diff:
     evil = Stack(started(frame(text, f"/srv/{text}/{text}.py")), 9)
     before, after = Look(text, ()), Look(text, (evil,), notes=(text,))
-    return diff_lines(difference(before, after, Level.FUNCTION))
+    return difference(before, after, Level.FUNCTION)
 
 
 def _variables(text: str) -> Iterable[str]:
@@ -72,7 +73,8 @@ LINES: dict[str, Callable[[str], Iterable[str]]] = {
     "change": lambda text: [
         change_line(1.0, hostile_report(text).groups[0], Trend.STEADY, Trend.LEAKING)
     ],
-    "diff": _diff,
+    "diff": lambda text: diff_lines(_hostile_diff(text)),
+    "diff in Markdown": lambda text: diff_markdown_lines(_hostile_diff(text)),
     "variables": _variables,
     "processes": _processes,
     "live": _live,

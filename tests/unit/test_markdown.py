@@ -8,9 +8,12 @@ import pytest
 from hypothesis import given
 from markdown_it import MarkdownIt
 
+from leakscope.diffing import Look, Stack, difference
+from leakscope.renderers.diff_markdown import lines as diff_lines
 from leakscope.renderers.markdown import code, escaped, fenced, lines
 from leakscope.report import Kind
-from tests.builders import WATCH, hostile_report
+from leakscope.stacks import Level
+from tests.builders import WATCH, frame, hostile_report, started
 from tests.hostile import EVIL
 
 READER = MarkdownIt("commonmark", {"html": True, "linkify": False}).enable("table")
@@ -89,6 +92,16 @@ def test_what_is_escaped_reads_as_it_was(trap):
 def test_no_line_ends_a_block_of_code():
     (block,) = READER.parse("\n".join(fenced(["```", "````text", "~~~"])))
     assert block.content == "```\n````text\n~~~\n"
+
+
+def test_a_comparison():
+    frames = started(frame("consume", "/srv/app/jobs.py", 41))
+    before, after = Look("a.json", ()), Look("b|.json", (Stack(frames, 9),))
+    text = "\n".join(diff_lines(difference(before, after, Level.FUNCTION)))
+    assert text.startswith("# Threads: 0 before, 9 after (+9)\n\n- Before: `a.json`\n")
+    assert "| +9 | 0 | 9 | new |" in text
+    assert "## +9 threads: `app/jobs.py:41 consume`" in text
+    assert kinds(text) >= {"heading_open", "table_open", "fence", "bullet_list_open"}
 
 
 @given(text=EVIL)
