@@ -17,8 +17,12 @@ TESTING := LEAKSCOPE_TEST_PYTHONS="$(TEST_PYTHONS)$${LEAKSCOPE_TEST_PYTHONS:+$(C
 	$(RUN)
 PYTEST := $(TESTING) -m pytest
 
+# The tool that makes one file of leakscope and all it needs, in a venv of its own.
+PYZ := .venv-pyz
+PYZ_STAMP := $(PYZ)/.installed
+
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint format types acceptance coverage soak score bench bench-quick pythons pictures readme clean
+.PHONY: help venv demo test lint format types acceptance coverage soak score bench bench-quick pyz pythons pictures readme clean
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## */\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -96,6 +100,16 @@ $(BENCH_STAMP): $(STAMP)
 	-$(BENCH)/bin/python -m pip install --quiet austin-dist==3.7.0
 	@touch $@
 
+pyz: $(PYZ_STAMP)  ## Build dist/leakscope.pyz: one file, with py-spy in it, that needs only Python
+	mkdir -p dist
+	$(PYZ)/bin/shiv --quiet --compressed --reproducible --python "/usr/bin/env python3" \
+		--console-script leakscope --output-file dist/leakscope.pyz .
+
+$(PYZ_STAMP): $(STAMP)
+	$(RUN) -m venv --clear $(PYZ)
+	$(PYZ)/bin/python -m pip install --quiet shiv==1.0.8
+	@touch $@
+
 pythons:  ## Bring Python 3.14 and 3.15 into .pythons, for the tests to attach to (Debian)
 	.ci/install-pythons .pythons
 
@@ -107,5 +121,5 @@ readme: $(STAMP)  ## Write the help texts in the README and the table of faults 
 	$(RUN) -m tests.faults.table
 
 clean:  ## Remove all that was made here but .pythons
-	rm -rf $(VENV) $(SCENARIOS) $(BENCH) build dist .acceptance.json .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov
+	rm -rf $(VENV) $(SCENARIOS) $(BENCH) $(PYZ) build dist .acceptance.json .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov
 	find leakscope tests -name __pycache__ -type d -prune -exec rm -rf {} +

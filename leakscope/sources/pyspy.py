@@ -51,6 +51,10 @@ def find_pyspy() -> str:
 def _where_installed(name: str) -> Iterator[str]:
     """The likeliest place first: each of the others takes longer to find out than the last."""
     yield os.path.join(os.path.dirname(sys.executable), name)
+    # What was installed with `pip --target`, as within the one-file build, has its programs in a
+    # folder beside the packages.
+    packages = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    yield os.path.join(packages, "bin", name)
     import sysconfig
 
     yield os.path.join(sysconfig.get_path("scripts"), name)
