@@ -23,7 +23,8 @@ def lines(account: Account, *, unicode: bool = True) -> Iterator[str]:
         f"group {printable(account.id)}: {plural(account.size, 'thread')}, "
         f"{printable(account.verdict)}  [{_doing(account)}]  {place(account.site)}"
     )
-    yield from (f"  {printable(sentence)}" for sentence in account.evidence)
+    if not account.leaks:  # which say the same, and more
+        yield from (f"  {printable(sentence)}" for sentence in account.evidence)
     if account.site:
         yield f"  at          {location(account.site)} {printable(account.site.function)}"
     if account.entry:

@@ -99,7 +99,7 @@ def _leak(number: int, leak: Leak, report: Report) -> Iterator[str]:
         yield f"- Threads: {some([*shown, *names[SAMPLE_NAMES:]], SAMPLE_NAMES)}"
     yield f"- Group: {code(leak.id)}"
     yield from ("", "Evidence:", "")
-    yield from (f"- {escaped(sentence)}" for sentence in leak.evidence)
+    yield from (f"- {prose(sentence)}" for sentence in leak.evidence)
     yield from ("", "Stack, innermost first:", "")
     yield from fenced(stack_lines(leak.frames))
 
@@ -107,11 +107,11 @@ def _leak(number: int, leak: Leak, report: Report) -> Iterator[str]:
 def _diagnosis(leak: Leak) -> Iterator[str]:
     if leak.culprit:
         known = f"{leak.culprit.library}: {leak.culprit.what} ({leak.culprit.source})"
-        yield f"- Known: {escaped(known)}"
-        yield f"- Cure: {escaped(leak.culprit.cure)}"
+        yield f"- Known: {prose(known)}"
+        yield f"- Cure: {prose(leak.culprit.cure)}"
     elif leak.cause:
-        yield f"- Why: {escaped(leak.cause.why)}"
-        yield f"- Cure: {escaped(leak.cause.cure)}"
+        yield f"- Why: {prose(leak.cause.why)}"
+        yield f"- Cure: {prose(leak.cause.cure)}"
 
 
 def _growing(report: Report) -> Iterator[str]:
@@ -120,7 +120,7 @@ def _growing(report: Report) -> Iterator[str]:
         yield from ("", "## What grows, and is not proven to leak", "")
     for group in growing[:TOP_GROUPS]:
         yield f"- {plural(group.size, 'thread')} in {code(place(group.site))}"
-        yield from (f"  - {escaped(sentence)}" for sentence in group.verdict.evidence)
+        yield from (f"  - {prose(sentence)}" for sentence in group.verdict.evidence)
 
 
 def _groups(report: Report) -> Iterator[str]:
@@ -168,8 +168,10 @@ def in_table(text: str) -> str:
 
 # --- text that stays text -------------------------------------------------------------------------
 
-# What begins markup, HTML, a link, an entity or formulas, anywhere in a line.
-_MARKUP = re.compile(r"[\\`*_{}\[\]<>#|&~$]")
+# What begins markup, HTML, a link, an entity or formulas, anywhere in a line; within a word an
+# underscore begins nothing.
+_MARKUP = re.compile(r"[\\`*{}\[\]<>#|&~$]|(?<!\w)_|_(?!\w)")
+_CODE = re.compile(r"`([^`]+)`")
 
 
 def escaped(text: str) -> str:
@@ -177,6 +179,12 @@ def escaped(text: str) -> str:
     plain = _MARKUP.sub(r"\\\g<0>", printable(text))
     # An empty comment, which no reader shows, parts what would become a mention or a link.
     return plain.replace("@", "@<!-- -->").replace("://", ":<!-- -->//")
+
+
+def prose(text: str) -> str:
+    """A sentence, in which what stands between backticks is code."""
+    parts = _CODE.split(text)
+    return "".join(code(part) if n % 2 else escaped(part) for n, part in enumerate(parts))
 
 
 def code(text: str) -> str:

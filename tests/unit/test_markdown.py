@@ -10,7 +10,7 @@ from markdown_it import MarkdownIt
 
 from leakscope.diffing import Look, Stack, difference
 from leakscope.renderers.diff_markdown import lines as diff_lines
-from leakscope.renderers.markdown import code, escaped, fenced, lines
+from leakscope.renderers.markdown import code, escaped, fenced, lines, prose
 from leakscope.report import Kind
 from leakscope.stacks import Level
 from tests.builders import WATCH, frame, hostile_report, started
@@ -81,6 +81,15 @@ def test_text_stays_text(trap):
     }  # fmt: skip
     assert "<script" not in READER.render(escaped(trap))
     assert kinds(code(trap)) == {"paragraph_open", "paragraph_close", "inline", "code_inline"}
+
+
+@pytest.mark.parametrize("trap", TRAPS)
+def test_prose_has_code_and_nothing_else(trap):
+    assert kinds(prose(f"Call `queue.get` {trap}")) <= {
+        "paragraph_open", "paragraph_close", "inline", "text", "text_special", "code_inline",
+        "html_inline",  # the empty comment
+    }  # fmt: skip
+    assert prose("`get` of a_b") == "`get` of a_b"
 
 
 @pytest.mark.parametrize("trap", ["<b>", "[a](b)", "`", "a|b", "_a_", "*a*", "&amp;", "# a"])
