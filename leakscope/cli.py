@@ -26,6 +26,7 @@ _COMPLETE = "_LEAKSCOPE_COMPLETE"
 # it is called, so that `--version` and `--help` do not wait for what they don't need.
 COMMANDS = {
     "watch": "Follow the threads of a process and say which stacks leak.",
+    "run": "Start a program and watch it; its status, or 1 when it leaks.",
     "dump": "Look once: all threads, grouped by stack, biggest group first.",
     "replay": "Judge a recording as if it happened now.",
     "diff": "Compare two saved looks: what is new, gone, grown, shrunk.",

@@ -31,6 +31,18 @@ class NotPermitted(LeakscopeError):
     exit_code = 4
 
 
+class CannotStart(LeakscopeError):
+    """There is no such program to run; the status is a shell's."""
+
+    exit_code = 127
+
+
+class NotExecutable(LeakscopeError):
+    """The program is there and cannot be run; the status is a shell's."""
+
+    exit_code = 126
+
+
 class Unsupported(LeakscopeError):
     """Not a Python process, a Python that py-spy cannot read, or not one dump succeeded."""
 

@@ -195,7 +195,8 @@ class Members:
         if len(living) == self._joined == 1 and not self.left_out:
             return living[0]
         if not living and self._ended is None:
-            return Engine(self.view, self.policy).report(kind, (), ended_by, interval_s)
+            nothing = Engine(self.view, self.policy).report(kind, (), ended_by, interval_s)
+            return replace(nothing, not_seen=self.left_out)
         report = merged(living, self._ended, self._past)
         members = (*map(_member, living), *self._ended_members)
         return replace(

@@ -26,14 +26,18 @@ class Output:
     A file is written when it is closed, whole or not at all; one that `grows` as lines come.
     """
 
-    def __init__(self, path: str = "-", *, grows: bool = False) -> None:
-        """Raises UsageProblem at once when nothing can be written there, not after hours."""
+    def __init__(self, path: str = "-", *, grows: bool = False, to_stderr: bool = False) -> None:
+        """`-` is standard output, or standard error where that is somebody else's.
+
+        Raises UsageProblem at once when nothing can be written there, not after hours.
+        """
         self._file = None if path == "-" else _File(Destination(path), grows=grows)
+        self._to_stderr = to_stderr
 
     @property
     def is_terminal(self) -> bool:
         """Whether a person reads this as it is written."""
-        return self._file is None and sys.stdout.isatty()
+        return self._file is None and self._stream().isatty()
 
     @property
     def has_unicode(self) -> bool:
@@ -47,14 +51,22 @@ class Output:
             if self._file is not None:
                 self._file.add(text.encode("utf-8", "backslashreplace"))
                 return
-            stdout = _stdout()
-            stdout.write(text)
-            stdout.flush()
+            stream = self._stream()
+            stream.write(text)
+            stream.flush()
         except BrokenPipeError:
             raise ClosedPipe from None
         except OSError as error:
-            message = f"cannot write to standard output: {error.strerror or error}"
+            name = "error" if self._to_stderr else "output"
+            message = f"cannot write to standard {name}: {error.strerror or error}"
             raise UsageProblem(message) from None
+
+    def _stream(self) -> TextIO:
+        """What its encoding lacks is written escaped rather than not at all."""
+        stream = sys.stderr if self._to_stderr else sys.stdout
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+        return stream
 
     def close(self) -> None:
         """Close the file, if there is one."""
@@ -96,14 +108,16 @@ class _File:
         self._destination.close()
 
 
-def _stdout() -> TextIO:
-    """Standard output; what its encoding lacks is written escaped rather than not at all."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
-    return sys.stdout
-
-
 def silence_stdout() -> None:
     """Let nothing more reach a closed pipe, the flush at the interpreter's end included."""
+    _silence(sys.stdout)
+
+
+def silence_stderr() -> None:
+    """The same for standard error, whose flush at the end would make the status 120."""
+    _silence(sys.stderr)
+
+
+def _silence(stream: TextIO) -> None:
     with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

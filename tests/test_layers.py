@@ -51,6 +51,7 @@ LAYERS = {
     "rounds": 2,
     "sources/limits": 2,
     "sources/process_list": 3,
+    "sources/program": 1,
     "sources/target": 2,
     "sources/pyspy": 4,
     # What follows from it.
@@ -131,6 +132,7 @@ LAYERS = {
     "commands/doctor": 18,
     "commands/dump": 18,
     "commands/replay": 18,
+    "commands/run": 18,
     "commands/explain": 19,
     "commands/watch": 18,
     "commands": 20,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Protocol
 
 from leakscope.commands.looking import Watched
@@ -24,25 +24,30 @@ class Follower(Protocol):
         """The watch is over: write what is left to write, and close."""
 
 
+def output_of(path: str, format_: str, *, quiet: bool, to_stderr: bool = False) -> Output:
+    """Where a watch is shown. A file grows with it, unless it will hold nothing but the report."""
+    return Output(path, grows=format_ != "text" or not quiet, to_stderr=to_stderr)
+
+
 def followed(
     pid: int,
     watching: Callable[[Stop, Callable[[Watched], None]], Report],
-    path: str,
+    out: Output,
     format_: str,
     color: str,
     *,
     quiet: bool,
     beside: Sequence[Follower] = (),
+    of_program: bool = False,
 ) -> Report:
     """The report of a watch that was shown while it went on, and what was asked for beside it.
 
-    Signals end the watch until the report is out, and not the words about it. A file grows with
-    the watch, unless there will be nothing in it but the report.
+    Signals end the watch until the report is out, and not the words about it. The watch `of_program`
+    that leakscope runs leaves them to that, and the screen as well: there is no live view.
     """
-    out = Output(path, grows=format_ != "text" or not quiet)
     stop = Stop(pid)
-    with stopped_by_signals(stop):
-        with follower(out, format_, color, quiet=quiet) as follow:
+    with nullcontext() if of_program else stopped_by_signals(stop):
+        with follower(out, format_, color, quiet=quiet, live=not of_program) as follow:
 
             def sample(watched: Watched) -> None:
                 for each in (follow, *beside):
@@ -55,14 +60,14 @@ def followed(
 
 
 def follower(
-    out: Output, format_: str, color: str, *, quiet: bool
+    out: Output, format_: str, color: str, *, quiet: bool, live: bool = True
 ) -> AbstractContextManager[Follower]:
     """The follower for a format; the live view when a person reads text at a terminal."""
     if format_ in ("json", "ndjson"):
         return _as_it_is(JsonLines(out))
     if format_ != "text":
         return _as_it_is(AtTheEnd(out, renderer(OF_REPORTS, format_)))
-    if out.is_terminal and not quiet:
+    if live and out.is_terminal and not quiet:
         return _live(out, color)
     return _as_it_is(TextLines(out, color, quiet=quiet))
 

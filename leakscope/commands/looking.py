@@ -39,6 +39,7 @@ class Asked(NamedTuple):
     blocking: bool = False
     max_share: float | None = None  # of one core, for all; None reads all stacks at each sample
     redaction: Redaction = Redaction.SECRETS
+    is_started: bool = False  # by leakscope, just now: there may be no Python yet, or ever
 
 
 class Watched(NamedTuple):
@@ -76,6 +77,8 @@ class _Source(Protocol):
 
     def rounds(self) -> Iterator[tuple[Event, ...]]: ...
 
+    def left_out(self) -> tuple[str, ...]: ...
+
     def close(self) -> None: ...
 
 
@@ -103,6 +106,9 @@ class _Alone:
             has_joined = True
         self.ended_by = self._source.ended_by
 
+    def left_out(self) -> tuple[str, ...]:
+        return ()
+
     def close(self) -> None:
         self._source.close()
 
@@ -117,12 +123,19 @@ def _source(asked: Asked, schedule: Schedule, stop: Stop, pyspy: PySpy | None = 
             asked.redaction,
         )
     from leakscope.sources.rounds import Rounds
-    from leakscope.sources.tree import Tree
+    from leakscope.sources.tree import SETTLED_S, STARTED_S, Tree
 
-    # One look has no next round in which to look at those that are too new now.
-    tree = Tree(asked.pid, settled_s=0.0) if schedule.count == 1 else Tree(asked.pid)
+    settled_s = STARTED_S if asked.is_started else SETTLED_S
+    if schedule.count == 1 and not asked.is_started:
+        settled_s = 0.0  # there is no next round in which to look at those that are too new now
     return Rounds(
-        tree, schedule, stop, blocking=asked.blocking, budget=budget, redaction=asked.redaction
+        Tree(asked.pid, settled_s, is_started=asked.is_started),
+        schedule,
+        stop,
+        blocking=asked.blocking,
+        budget=budget,
+        redaction=asked.redaction,
+        may_be_none=asked.is_started,
     )
 
 
@@ -274,6 +287,7 @@ def watch(
     ended_by = ended_by or source.ended_by
     if has_begun:
         intake.close(ended_by)
+    members.left_out = members.left_out or source.left_out()
     members.judge_anew()
     return _finished(members.report(Kind.SUMMARY, ended_by, schedule.interval_s), asked, source)
 

@@ -148,13 +148,50 @@ redact_option = option(
     help="Mask values as ***: those that look like secrets, all, or none.",
 )
 
+# How often to look, for how long, and at what cost.
+sampling_options = _all(
+    option(
+        "-n",
+        "--interval",
+        type=Duration(),
+        default="1s",
+        show_default=True,
+        help="Time between samples: 500ms, 2s; a bare number is seconds.",
+    ),
+    option("-d", "--duration", type=Duration(), help="End after this time: 90s, 5m, 2h."),
+    option("--count", type=click.IntRange(min=1), help="End after this many samples."),
+    option(
+        "--record",
+        type=click.Path(dir_okay=False),
+        metavar="FILE",
+        help="Record what is seen, for `leakscope replay`: .jsonl or .jsonl.gz.",
+    ),
+    option(
+        "--max-cpu",
+        type=click.FloatRange(min=0.1, max=100.0),
+        default=2.0,
+        show_default=True,
+        metavar="PERCENT",
+        help="Take no more than this of one core, py-spy included, by reading stacks more rarely. "
+        "Threads are counted at each sample all the same.",
+    ),
+    option(
+        "--every-dump",
+        is_flag=True,
+        help="Read all stacks at each sample, whatever it costs. --blocking implies it.",
+    ),
+    option("--exit-on-leak", is_flag=True, help="End as soon as a leak is certain."),
+)
+
+blocking_option = option(
+    "--blocking",
+    is_flag=True,
+    help="Stop the target during each dump, about 0.2 ms a thread; never done by default.",
+)
+
 # How to look at a living process.
 looking_options = _all(
-    option(
-        "--blocking",
-        is_flag=True,
-        help="Stop the target during each dump, about 0.2 ms a thread; never done by default.",
-    ),
+    blocking_option,
     option(
         "--children",
         is_flag=True,
@@ -173,31 +210,37 @@ verdict_options = _all(
     ),
 )
 
-# Where and how results are written.
-writing_options = _all(
-    option(
-        "-o",
-        "--output",
-        default="-",
-        type=click.Path(dir_okay=False, allow_dash=True),
-        metavar="FILE",
-        help="Write results to this file; - is standard output.",
-    ),
-    option(
-        "--color",
-        type=click.Choice(["auto", "always", "never"]),
-        default="auto",
-        show_default=True,
-        help="NO_COLOR and FORCE_COLOR are minded too.",
-    ),
-    option("-q", "--quiet", is_flag=True, help="Results only: no progress, no remarks."),
-    option(
-        "-v",
-        "--verbose",
-        is_flag=True,
-        help="Say on standard error what is done, each call of py-spy with its time.",
-    ),
-)
+
+def _writing_options(standard: str) -> Callable[[Command], Command]:
+    return _all(
+        option(
+            "-o",
+            "--output",
+            default="-",
+            type=click.Path(dir_okay=False, allow_dash=True),
+            metavar="FILE",
+            help=f"Write results to this file; - is standard {standard}.",
+        ),
+        option(
+            "--color",
+            type=click.Choice(["auto", "always", "never"]),
+            default="auto",
+            show_default=True,
+            help="NO_COLOR and FORCE_COLOR are minded too.",
+        ),
+        option("-q", "--quiet", is_flag=True, help="Results only: no progress, no remarks."),
+        option(
+            "-v",
+            "--verbose",
+            is_flag=True,
+            help="Say on standard error what is done, each call of py-spy with its time.",
+        ),
+    )
+
+
+# Where and how results are written; beside a program, whose output is its own.
+writing_options = _writing_options("output")
+writing_options_beside = _writing_options("error")
 
 
 def view_of(group_by: str, ignore: tuple[re.Pattern[str], ...]) -> View:

@@ -8,6 +8,7 @@ from leakscope.errors import UsageProblem
 
 if TYPE_CHECKING:
     from leakscope.report import Report
+    from leakscope.sources.program import Program
     from leakscope.sources.recording import Recorder
 
 
@@ -21,3 +22,11 @@ def status_of(report: Report, *, exit_zero: bool, fail_on: tuple[str, ...]) -> i
 def status_of_recording(recorder: Recorder | None) -> int:
     """Not 0 when a recording was asked for and is not whole."""
     return UsageProblem.exit_code if recorder and recorder.lost else 0
+
+
+def status_of_run(program: Program, of_report: int) -> int:
+    """The program's own status where that is not 0, else what the report amounts to.
+
+    How a program ends that leakscope has ended tells of leakscope, and not of the program.
+    """
+    return of_report if program.was_ended else program.wait() or of_report

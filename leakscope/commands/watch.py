@@ -11,12 +11,11 @@ import click
 
 from leakscope.commands.beside import beside_options
 from leakscope.commands.options import (
-    Duration,
     Pid,
     format_option,
     looking_options,
-    option,
     redact_option,
+    sampling_options,
     set_up_log,
     verdict_options,
     view_of,
@@ -33,37 +32,7 @@ if TYPE_CHECKING:
 
 @click.command("watch", short_help="Follow the threads of a process and say which stacks leak.")
 @click.argument("pid", type=Pid(), required=False)
-@option(
-    "-n",
-    "--interval",
-    type=Duration(),
-    default="1s",
-    show_default=True,
-    help="Time between samples: 500ms, 2s; a bare number is seconds.",
-)
-@option("-d", "--duration", type=Duration(), help="End after this time: 90s, 5m, 2h.")
-@option("--count", type=click.IntRange(min=1), help="End after this many samples.")
-@option(
-    "--record",
-    type=click.Path(dir_okay=False),
-    metavar="FILE",
-    help="Record what is seen, for `leakscope replay`: .jsonl or .jsonl.gz.",
-)
-@option(
-    "--max-cpu",
-    type=click.FloatRange(min=0.1, max=100.0),
-    default=2.0,
-    show_default=True,
-    metavar="PERCENT",
-    help="Take no more than this of one core, py-spy included, by reading stacks more rarely. "
-    "Threads are counted at each sample all the same.",
-)
-@option(
-    "--every-dump",
-    is_flag=True,
-    help="Read all stacks at each sample, whatever it costs. --blocking implies it.",
-)
-@option("--exit-on-leak", is_flag=True, help="End as soon as a leak is certain.")
+@sampling_options
 @verdict_options
 @beside_options
 @format_option(*OF_REPORTS)
@@ -106,7 +75,7 @@ def command(
     leakscope watch 4711 --duration 1m --json | jq -c 'select(.type == "summary") | .leaks[]'
     """
     set_up_log(verbose=verbose)
-    from leakscope.commands.following import followed
+    from leakscope.commands.following import followed, output_of
     from leakscope.commands.looking import Asked, watch
     from leakscope.commands.targets import pid_or_only
     from leakscope.sources.recording import Recorder
@@ -122,5 +91,6 @@ def command(
         recorder=recorder,
         exit_on_leak=exit_on_leak,
     )
-    report = followed(pid, watching, output, format_, color, quiet=quiet, beside=beside)
+    out = output_of(output, format_, quiet=quiet)
+    report = followed(pid, watching, out, format_, color, quiet=quiet, beside=beside)
     return status_of(report, exit_zero=exit_zero, fail_on=fail_on) or status_of_recording(recorder)

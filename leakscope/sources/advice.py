@@ -35,6 +35,16 @@ def for_permission(pid: int) -> str:
     return "\n".join(where)
 
 
+def of_descendants(pid: int) -> list[str]:
+    """Why what a program starts cannot be looked at, though leakscope started that program."""
+    if yama_scope() != 1 or has_ptrace_right():
+        return []
+    return [
+        f"what process {pid} has started: this machine lets leakscope look into the program that "
+        "it started itself, and no further (kernel.yama.ptrace_scope is 1); root may look into all"
+    ]
+
+
 def missing(pid: int) -> LeakscopeError:
     """The error that a process amounts to which /proc does not show."""
     try:

@@ -32,6 +32,10 @@ _AT_ONCE = 2
 _MOST_REFUSALS = 3
 # As many rounds without one Python process are enough: children are given time to settle.
 _MOST_EMPTY = 3
+# A process that cannot be looked at any more is at its very end: its threads go one by one.
+_ENDING_S = 0.02
+# Why a process that may well be Python was given up.
+_FAULTS = (NotPermitted, Unsupported)
 
 
 class Membership(Protocol):
@@ -86,14 +90,17 @@ class Rounds:
         blocking: bool = False,
         budget: Budget | None = None,
         redaction: Redaction = Redaction.SECRETS,
+        may_be_none: bool = False,
         open_source: Callable[[int], Source] | None = None,
         describe: Callable[[int], Target] | None = None,
     ) -> None:
+        """`may_be_none`: there need not be a Python process, for one may come yet."""
         self.clock = Clock()
         self.ended_by = EndedBy.ONE_SAMPLE
         self._membership = membership
         self._schedule = schedule
         self._stop = stop
+        self._may_be_none = may_be_none
         self._members: dict[Found, _Member] = {}
         self._next_number = 0
         self._cost_of_ended = NO_COST
@@ -118,17 +125,20 @@ class Rounds:
                 try:
                     found = self._membership.find()
                 except NoSuchProcess:
-                    if self._first_round:
+                    if self._first_round and not self._may_be_none:
                         raise
                     self.ended_by = EndedBy.TARGET_EXITED
-                    return
+                    break
                 yield from self._round(found, pool, timetable)
-                ended_by = timetable.wait()
+                ended_by = timetable.wait(counts=self._next_number > 0 or not self._may_be_none)
                 if ended_by:
                     self.ended_by = ended_by
                     break
-        if not self._next_number:
+        if not self._next_number and (not self._may_be_none or self._has_refused()):
             raise self._why_nothing()
+
+    def _has_refused(self) -> bool:
+        return any(m.over and isinstance(m.why_not, _FAULTS) for m in self._members.values())
 
     def _round(
         self, found: Sequence[Found], pool: ThreadPoolExecutor, timetable: Timetable
@@ -147,14 +157,21 @@ class Rounds:
                 if member.number is None:
                     seen.append(self._join(member))
                 seen.append(Of(member.number or 0, sample))
+        if ended and self._is_over():
+            ended = []  # nothing comes after it: what there was to the last is what is reported
         if seen or ended:
             # Who ended comes first: who joins may have the PID of one that did.
             yield (*ended, *seen, *self._new_left_out())
             self._first_round = False
         elif not self._next_number:
             self._empty_rounds += all(member.over for member in self._members.values())
-            if self._empty_rounds >= _MOST_EMPTY:
+            if self._empty_rounds >= _MOST_EMPTY and not self._may_be_none:
                 raise self._why_nothing()
+
+    def _is_over(self) -> bool:
+        """Whether the process has ended with which the watch does."""
+        self._stop.wait(_ENDING_S)
+        return self._stop.target_ended
 
     @property
     def cost(self) -> Cost:
@@ -249,8 +266,12 @@ class Rounds:
         except NoSuchProcess:
             return Target(pid)
 
+    def left_out(self) -> tuple[str, ...]:
+        """What there is besides what is looked at, a line each."""
+        return (*self._membership.left_out(), *self._refused())
+
     def _new_left_out(self) -> Iterator[LeftOut]:
-        left_out = LeftOut((*self._membership.left_out(), *self._refused()))
+        left_out = LeftOut(self.left_out())
         if left_out != self._said_left_out:
             self._said_left_out = left_out
             yield left_out

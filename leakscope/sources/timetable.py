@@ -48,9 +48,12 @@ class Timetable:
         end_s = self._schedule.duration_s
         return end_s is not None and due_s > end_s + _LATE_S
 
-    def wait(self) -> EndedBy | None:
-        """Wait after a round until the next is due; the reason when there is to be none."""
-        self._taken += 1
+    def wait(self, *, counts: bool = True) -> EndedBy | None:
+        """Wait after a round until the next is due; the reason when there is to be none.
+
+        A round that does not count is one more than the schedule asks for.
+        """
+        self._taken += counts
         schedule = self._schedule
         if schedule.count is not None and self._taken >= schedule.count:
             return EndedBy.COUNT

@@ -9,11 +9,13 @@ from typing import NamedTuple
 import psutil
 
 from leakscope.errors import NoSuchProcess
-from leakscope.sources import kernel
+from leakscope.sources import advice, kernel
 from leakscope.sources.process_list import is_python
 
 # A child that has just been forked still runs its parent's program, and may run another one next.
 SETTLED_S = 1.0
+# What leakscope itself has just started, a person waits for; `env` and its like take far less.
+STARTED_S = 0.3
 # Names of programs that are told apart among what was left out; a program that starts others
 # without end is not to fill the report with them.
 _MAX_NAMES = 20
@@ -30,9 +32,11 @@ class Found(NamedTuple):
 class Tree:
     """Finds the Python processes among a process and its descendants, anew at each call."""
 
-    def __init__(self, pid: int, settled_s: float = SETTLED_S) -> None:
+    def __init__(self, pid: int, settled_s: float = SETTLED_S, *, is_started: bool = False) -> None:
+        """`is_started`: leakscope has just started the root, which is to settle as well."""
         self.pid = pid
         self._settled_s = settled_s
+        self._is_started = is_started
         self._root_start: float | None = None
         self._python: dict[Found, bool] = {}
         self._left_out: dict[str, tuple[int, int]] = {}  # by name: the first PID, how many
@@ -69,7 +73,12 @@ class Tree:
         ]
         if self._unnamed:
             lines.append(f"left out: {self._unnamed} processes of other programs, not Python")
+        if self._is_started and any(self._is_below(*seen) for seen in self._python.items()):
+            lines += advice.of_descendants(self.pid)
         return tuple(lines)
+
+    def _is_below(self, found: Found, is_python: bool) -> bool:
+        return is_python and found.pid != self.pid
 
     def _found(self, process: psutil.Process) -> Found | None:
         """What a process is; None for one that has ended, is too new, or is leakscope itself."""
@@ -77,7 +86,8 @@ class Tree:
             return None
         try:
             start, age_s = _start_and_age_s(process)
-            if age_s < self._settled_s and process.pid != self.pid:
+            is_new = age_s < self._settled_s
+            if is_new and (self._is_started or process.pid != self.pid):
                 return None
             return Found(process.pid, start, _executable(process))
         except psutil.Error:

@@ -1,0 +1,303 @@
+"""`leakscope run`: a program has its streams, its signals and its status; and it is watched."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import fcntl
+import os
+import pty
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import psutil
+import pytest
+
+from leakscope.sources.advice import yama_scope
+from leakscope.sources.program import _allowing_to_trace, started
+from tests.documents import Document, checked_lines
+from tests.running import PROGRAMS, leakscope_cli
+
+pytestmark = pytest.mark.attach
+
+SERVICE = [sys.executable, str(PROGRAMS / "leaky_service.py"), "--pool", "3", "--requests", "0"]
+# It says what came to it. The second signal of each kind would end it in another way.
+TOLD = """
+import signal, sys, time
+def told(number, frame):
+    global latest
+    latest = time.monotonic()
+    numbers.append(number)
+numbers, latest = [], None
+for name in ("SIGINT", "SIGTERM", "SIGUSR1"):
+    signal.signal(getattr(signal, name), told)
+print("ready", flush=True)
+while latest is None or time.monotonic() < latest + 0.5:
+    time.sleep(0.02)
+print(numbers)
+sys.exit(7)
+"""
+ENDS_WITHIN_S = 30.0
+
+
+def run_command(*args: str) -> list[str]:
+    return [sys.executable, "-m", "leakscope", "run", *args]
+
+
+@contextlib.contextmanager
+def run(*args: str, launcher: Sequence[str] = ()) -> Iterator[subprocess.Popen[str]]:
+    """A `leakscope run` that goes on; it is killed with the block, should it not have ended."""
+    with subprocess.Popen(
+        [*launcher, *run_command(*args)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def line_of(process: subprocess.Popen[str], command: str | None = None) -> str:
+    """The next line that the program writes, once it was told something."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    if command is not None:
+        process.stdin.write(command + "\n")
+        process.stdin.flush()
+    return process.stdout.readline().rstrip("\n")
+
+
+def summary_of(path: Path) -> Document:
+    return checked_lines(path.read_text())[-1]
+
+
+# --- streams, status ------------------------------------------------------------------------------
+
+
+def test_streams_and_status_are_those_of_the_program():
+    script = (
+        "import sys; print(sys.stdin.read().upper()); print('a word', file=sys.stderr); exit(7)"
+    )
+    done = leakscope_cli("run", "--", sys.executable, "-c", script, input="in")
+    assert (done.returncode, done.stdout) == (7, "IN\n")
+    said, *report = done.stderr.splitlines()
+    assert said == "a word"
+    assert report[0].startswith("unknown: ")
+    assert "ended because the target exited" in report[-1]
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        (["true"], 0),
+        (["--fail-on", "unknown", "true"], 1),
+        (["--fail-on", "unknown", "sh", "-c", "exit 3"], 3),
+        (["--", "sh", "-c", "kill -TERM $$"], 128 + signal.SIGTERM),
+        (["leakscope-no-such-program"], 127),
+        (["/etc/passwd"], 126),
+    ],
+    ids=lambda value: shlex.join(value) if isinstance(value, list) else str(value),
+)
+def test_the_status_tells_how_it_ended(words, status):
+    done = leakscope_cli("run", *words)
+    assert done.returncode == status, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_nothing_is_started_where_the_report_could_not_be_written(tmp_path):
+    trace = tmp_path / "trace"
+    done = leakscope_cli("run", "-o", tmp_path / "no" / "report", "--", "touch", trace)
+    assert done.returncode == 2
+    assert not trace.exists()
+
+
+def test_what_leakscope_was_handed_open_is_the_programs_too():
+    reader, writer = os.pipe()
+    script = f"import os; os.write({writer}, b'hello')"
+    done = subprocess.run(
+        run_command("-q", sys.executable, "-c", script),
+        pass_fds=[writer],
+        capture_output=True,
+        check=False,
+    )
+    os.close(writer)
+    with open(reader, encoding="ascii") as pipe:
+        assert (done.returncode, pipe.read()) == (0, "hello")
+
+
+def test_a_reader_that_has_gone_does_not_change_the_programs_status():
+    reader, writer = os.pipe()
+    os.close(reader)
+    for words, status in (["sh", "-c", "exit 3"], 3), (["true"], 141):
+        done = subprocess.run(run_command("-q", *words), stderr=writer, check=False)
+        assert done.returncode == status
+    os.close(writer)
+
+
+# --- signals --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
+def test_a_signal_is_passed_on_and_the_report_comes_all_the_same(number, tmp_path):
+    with run("-o", str(tmp_path / "report"), "--json", sys.executable, "-c", TOLD) as process:
+        assert line_of(process) == "ready"
+        process.send_signal(number)
+        assert line_of(process) == f"[{int(number)}]"
+        assert process.wait(ENDS_WITHIN_S) == 7
+    assert summary_of(tmp_path / "report")["ended_by"] == "target exited"
+
+
+def test_ctrl_c_reaches_the_program_once_and_leakscope_reports():
+    master, terminal = pty.openpty()
+
+    def take_terminal() -> None:
+        os.setsid()
+        fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+
+    with subprocess.Popen(
+        run_command("--", sys.executable, "-c", TOLD),
+        stdin=terminal,
+        stdout=terminal,
+        stderr=subprocess.PIPE,
+        preexec_fn=take_terminal,
+        text=True,
+    ) as process:
+        os.close(terminal)
+        said = os.read(master, 100)
+        assert said.split() == [b"ready"]
+        os.write(master, b"\x03")
+        assert process.stderr is not None
+        report = process.stderr.read()
+        assert process.wait(ENDS_WITHIN_S) == 7
+    said = os.read(master, 100)
+    os.close(master)
+    assert b"[2]" in said  # once
+    assert "ended because the target exited" in report
+
+
+# --- what is watched ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "script",
+    ["sleep 0.7; {service}; true", "sleep 0.7; exec {service}"],
+    ids=["a child of a shell", "what the shell becomes"],
+)
+def test_a_python_that_is_started_later_is_watched(script, tmp_path):
+    report, tape = tmp_path / "report", tmp_path / "tape.jsonl"
+    script = script.format(service=shlex.join(SERVICE))
+    options = ("-n", "200ms", "--json", "-o", str(report), "--record", str(tape))
+    with run(*options, "sh", "-c", script) as process:
+        assert line_of(process) == "ready"
+        assert line_of(process, "leak 5") == "leaked 5"
+        time.sleep(2.0)  # it is settled after 0.3 s, and then looked at each 0.2 s
+        assert process.stdin is not None
+        process.stdin.close()
+        assert process.wait(ENDS_WITHIN_S) == 0
+    documents = checked_lines(report.read_text())
+    summary = documents[-1]
+    (waiting,) = [group for group in summary["groups"] if group["site"]["function"] == "consume"]
+    assert waiting["count"] == 5
+    assert any("not Python" in line for line in summary["not_seen"])
+    replayed = checked_lines(leakscope_cli("replay", tape, "--json").stdout)[-1]
+    assert replayed["groups"] == summary["groups"]
+
+
+@pytest.mark.slow
+def test_with_exit_on_leak_all_that_was_started_is_ended(tmp_path):
+    report = tmp_path / "report"
+    options = ("--exit-on-leak", "--json", "-o", str(report))
+    with run(*options, "sh", "-c", f"{shlex.join(SERVICE)}; true") as process:
+        assert line_of(process) == "ready"
+        assert line_of(process, "autoleak 2") == "leaking 2 per second"
+        (shell,) = psutil.Process(process.pid).children()
+        (service,) = shell.children()
+        assert process.wait(60) == 1
+    until(lambda: has_ended(service))
+    summary = summary_of(report)
+    assert (summary["verdict"], summary["ended_by"]) == ("leaking", "leak")
+
+
+@pytest.mark.parametrize(
+    ("trap", "status"), [("exit 5", 5), ("", 128 + signal.SIGKILL)], ids=["heeds", "does not heed"]
+)
+def test_what_is_ended_is_killed_where_it_does_not_heed(trap, status):
+    with started(["sh", "-c", f"trap '{trap}' TERM; sleep 60 & wait; wait"]) as program:
+        shell = psutil.Process(program.pid)
+        until(lambda: bool(shell.children()))
+        (child,) = shell.children()
+        program.end(grace_s=0.5)
+        assert program.wait() == status
+    until(lambda: has_ended(child))
+
+
+def has_ended(process: psutil.Process) -> bool:
+    """Whether it is no more, or a zombie that nobody reaps."""
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+
+def until(done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + ENDS_WITHIN_S
+    while not done():
+        assert time.monotonic() < deadline, "it did not come to that in time"
+        time.sleep(0.01)
+
+
+# --- rights ---------------------------------------------------------------------------------------
+
+
+def test_without_the_right_to_trace_it_looks_at_what_it_started(tmp_path):
+    if os.geteuid() != 0 or shutil.which("setpriv") is None:
+        pytest.skip("needs root, and setpriv to give up a right")
+    dropped = ("setpriv", "--bounding-set=-sys_ptrace", "--inh-caps=-sys_ptrace")
+    seen = watched_by(dropped, tmp_path)
+    assert seen["samples"] >= 1, seen["not_seen"]
+    assert seen["targets"][0]["threads"] == 4
+
+
+def test_under_yama_it_looks_at_what_it_started(tmp_path):
+    if yama_scope() != 1:
+        pytest.skip(f"kernel.yama.ptrace_scope is {yama_scope()} here (None: no Yama), and not 1")
+    dropped = ("setpriv", "--bounding-set=-sys_ptrace", "--inh-caps=-sys_ptrace")
+    assert watched_by(dropped if os.geteuid() == 0 else (), tmp_path)["samples"] >= 1
+
+
+def watched_by(launcher: Sequence[str], folder: Path) -> Document:
+    """What a `leakscope run` that began so says of a service."""
+    report = folder / "report"
+    with run("-n", "200ms", "--json", "-o", str(report), *SERVICE, launcher=launcher) as process:
+        assert line_of(process) == "ready"
+        time.sleep(1.0)  # it is settled after 0.3 s, and then looked at each 0.2 s
+        assert process.stdin is not None
+        process.stdin.close()
+        assert process.wait(ENDS_WITHIN_S) == 0, process.stderr and process.stderr.read()
+    return summary_of(report)
+
+
+def test_the_program_allows_leakscope_to_trace_it(monkeypatch):
+    asked: list[tuple[int, ...]] = []
+
+    class Libc:
+        def __init__(self, name):
+            assert name is None
+
+        @staticmethod
+        def prctl(option, *words):
+            asked.append((option, *(word.value for word in words)))
+            return -1  # as where there is no Yama
+
+    monkeypatch.setattr(ctypes, "CDLL", Libc)
+    allow = _allowing_to_trace(4711)
+    assert allow is not None
+    allow()
+    assert asked == [(0x59616D61, 4711, 0, 0, 0)]  # PR_SET_PTRACER of linux/prctl.h
