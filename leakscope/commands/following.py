@@ -42,8 +42,8 @@ def followed(
 ) -> Report:
     """The report of a watch that was shown while it went on, and what was asked for beside it.
 
-    Signals end the watch until the report is out, and not the words about it. The watch `of_program`
-    that leakscope runs leaves them to that, and the screen as well: there is no live view.
+    Signals end the watch until the report is out, and not the words about it. The watch of a
+    program that leakscope runs leaves them to that, and the screen as well: there is no live view.
     """
     stop = Stop(pid)
     with nullcontext() if of_program else stopped_by_signals(stop):

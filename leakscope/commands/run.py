@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -87,7 +88,6 @@ def command(
     set_up_log(verbose=verbose)
     from leakscope.commands.following import followed, output_of
     from leakscope.commands.looking import Asked, watch
-    from leakscope.output import ClosedPipe, silence_stderr
     from leakscope.sources.program import started
     from leakscope.sources.recording import Recorder
     from leakscope.sources.timetable import Schedule
@@ -95,7 +95,7 @@ def command(
     recorder = Recorder(record) if record else None
     out = output_of(output, format_, quiet=quiet, to_stderr=True)
     asked = Asked(0, True, blocking, None if every_dump or blocking else max_cpu / 100, redact)
-    with started(words) as program:
+    with started(words) as program, _status_of_program_first(program):
         watching = partial(
             watch,
             asked._replace(pid=program.pid, is_started=True),
@@ -105,27 +105,27 @@ def command(
             exit_on_leak=exit_on_leak,
         )
         to_its_end = partial(_to_its_end, program, watching)
-        try:
-            report = followed(
-                program.pid,
-                to_its_end,
-                out,
-                format_,
-                color,
-                quiet=quiet,
-                of_program=True,
-                beside=beside,
-            )
-        except LeakscopeError as error:
-            error.exit_code = program.wait() or error.exit_code
-            raise
-        except ClosedPipe:
-            silence_stderr()
-            if status := program.wait():
-                return status
-            raise
+        show = partial(followed, quiet=quiet, of_program=True, beside=beside)
+        report = show(program.pid, to_its_end, out, format_, color)
     of_report = status_of(report, exit_zero=exit_zero, fail_on=fail_on)
     return status_of_run(program, of_report or status_of_recording(recorder))
+
+
+@contextmanager
+def _status_of_program_first(program: Program) -> Iterator[None]:
+    """Wait for the program even if watching it fails; a status of its own is that of leakscope."""
+    from leakscope.output import ClosedPipe, silence_stderr
+
+    try:
+        yield
+    except LeakscopeError as error:
+        error.exit_code = program.wait() or error.exit_code
+        raise
+    except ClosedPipe:
+        silence_stderr()
+        if status := program.wait():
+            raise click.exceptions.Exit(status) from None
+        raise
 
 
 def _to_its_end(

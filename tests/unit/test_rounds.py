@@ -70,7 +70,7 @@ class Script:
         return Source()
 
 
-def rounds(family, script, count):
+def rounds(family, script, count, **settings):
     stop = NoWait()
     source = Rounds(
         family,
@@ -78,6 +78,7 @@ def rounds(family, script, count):
         stop,
         open_source=script.open,
         describe=Target,
+        **settings,
     )
     try:
         return source, list(source.rounds())
@@ -200,6 +201,42 @@ def test_nothing_that_may_be_looked_at():
 def test_one_look_that_is_missed_is_no_report():
     with pytest.raises(LeakscopeError, match="it said nothing"):
         rounds(Family([1]), Script(p1=[MISSED]), 1)
+
+
+def test_where_there_may_be_none_rounds_without_one_do_not_count():
+    source, seen = rounds(Family([], [], [], [], [1]), Script(), 2, may_be_none=True)
+    assert seen == [(Joined(0, Target(1), True), Of(0, SNAPSHOT)), (Of(0, SNAPSHOT),)]
+    assert source.ended_by is EndedBy.COUNT
+
+
+def test_where_there_may_be_none_it_is_no_fault_that_there_never_was_one():
+    family = Family([], [], [], [], GONE, left_out=("left out: sh (4711), not Python",))
+    source, seen = rounds(family, Script(), 9, may_be_none=True)
+    assert seen == []
+    assert source.ended_by is EndedBy.TARGET_EXITED
+    assert source.left_out() == ("left out: sh (4711), not Python",)
+
+
+@pytest.mark.parametrize("refusal", [NotPermitted("no"), Unsupported("no")], ids=type)
+def test_where_there_may_be_none_a_refusal_is_a_fault(refusal):
+    with pytest.raises(type(refusal)):
+        rounds(Family([1], [1], [1], [1], GONE), Script(p1=[refusal]), 9, may_be_none=True)
+
+
+def test_who_ends_with_the_watch_is_reported_as_it_was():
+    class Over(NoWait):
+        def wait(self, seconds):
+            self.target_ended = seconds < 1.0  # not so while the next round is waited for
+            return False
+
+    stop = Over()
+    source = Rounds(
+        Family([1, 2]), Schedule(30.0, count=2), stop,
+        open_source=Script(p2=[SNAPSHOT, GONE]).open, describe=Target,
+    )  # fmt: skip
+    events = [event for events in source.rounds() for event in events]
+    stop.close()
+    assert not [event for event in events if isinstance(event, Ended)]
 
 
 def test_a_dump_that_hangs_holds_up_no_other():
