@@ -42,7 +42,7 @@ class Output:
     @property
     def has_unicode(self) -> bool:
         """Whether more than ASCII arrives as it is."""
-        return self._file is not None or sys.stdout.encoding.lower().startswith("utf")
+        return self._file is not None or self._stream().encoding.lower().startswith("utf")
 
     def lines(self, lines: Iterable[str]) -> None:
         """Write lines and flush them, so that a pipe sees each result at once."""

@@ -84,7 +84,7 @@ def command(
     try:
         from leakscope.commands.looking import Asked, look_once
 
-        asked = Asked(pid, children, blocking, redaction=redact)
+        asked = Asked((pid,), children, blocking, redaction=redact)
         report = look_once(asked, view_of(group_by, ignore), pyspy)
     finally:
         pyspy.close()

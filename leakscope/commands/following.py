@@ -30,7 +30,7 @@ def output_of(path: str, format_: str, *, quiet: bool, to_stderr: bool = False) 
 
 
 def followed(
-    pid: int,
+    pids: Sequence[int],
     watching: Callable[[Stop, Callable[[Watched], None]], Report],
     out: Output,
     format_: str,
@@ -45,7 +45,7 @@ def followed(
     Signals end the watch until the report is out, and not the words about it. The watch of a
     program that leakscope runs leaves them to that, and the screen as well: there is no live view.
     """
-    stop = Stop(pid)
+    stop = Stop(*pids)
     with nullcontext() if of_program else stopped_by_signals(stop):
         with follower(out, format_, color, quiet=quiet, live=not of_program) as follow:
 

@@ -34,12 +34,17 @@ if TYPE_CHECKING:
 class Asked(NamedTuple):
     """What is to be looked at, and how."""
 
-    pid: int
-    children: bool = False  # and all that descends from it
+    pids: tuple[int, ...]
+    children: bool = False  # and all that descends from them
     blocking: bool = False
     max_share: float | None = None  # of one core, for all; None reads all stacks at each sample
     redaction: Redaction = Redaction.SECRETS
     is_started: bool = False  # by leakscope, just now: there may be no Python yet, or ever
+
+    @property
+    def may_be_several(self) -> bool:
+        """Whether it is not just one process."""
+        return self.children or len(self.pids) > 1
 
 
 class Watched(NamedTuple):
@@ -115,21 +120,24 @@ class _Alone:
 
 def _source(asked: Asked, schedule: Schedule, stop: Stop, pyspy: PySpy | None = None) -> _Source:
     budget = _budget(asked)
-    if not asked.children:
+    if not asked.may_be_several:
+        (pid,) = asked.pids
         return _Alone(
-            LiveSource(
-                asked.pid, schedule, stop, pyspy=pyspy, blocking=asked.blocking, budget=budget
-            ),
+            LiveSource(pid, schedule, stop, pyspy=pyspy, blocking=asked.blocking, budget=budget),
             asked.redaction,
         )
     from leakscope.sources.rounds import Rounds
-    from leakscope.sources.tree import SETTLED_S, STARTED_S, Tree
+    from leakscope.sources.tree import SETTLED_S, STARTED_S, Tree, Trees
 
     settled_s = STARTED_S if asked.is_started else SETTLED_S
     if schedule.count == 1 and not asked.is_started:
         settled_s = 0.0  # there is no next round in which to look at those that are too new now
+    trees = [
+        Tree(pid, settled_s, is_started=asked.is_started, root_only=not asked.children)
+        for pid in asked.pids
+    ]
     return Rounds(
-        Tree(asked.pid, settled_s, is_started=asked.is_started),
+        trees[0] if len(trees) == 1 else Trees(trees),
         schedule,
         stop,
         blocking=asked.blocking,
@@ -152,7 +160,7 @@ def look_once(asked: Asked, view: View, pyspy: PySpy | None = None) -> Report:
 
     Raises LeakscopeError when not one can be had.
     """
-    stop = Stop(asked.pid)
+    stop = Stop(*asked.pids)
     members = Members(view, replace(DEFAULT_POLICY, one_look=True))
     intake = _Intake(members, resources_each_s=None)
     source = _source(asked, Schedule(count=1), stop, pyspy)
@@ -293,7 +301,7 @@ def watch(
 
 
 def _begin(recorder: Recorder, asked: Asked, schedule: Schedule, events: tuple[Event, ...]) -> None:
-    if asked.children:
+    if asked.may_be_several:
         from leakscope.tapes import HeadOfSeveral
 
         recorder.begin(HeadOfSeveral(schedule.interval_s))

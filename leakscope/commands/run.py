@@ -94,11 +94,11 @@ def command(
 
     recorder = Recorder(record) if record else None
     out = output_of(output, format_, quiet=quiet, to_stderr=True)
-    asked = Asked(0, True, blocking, None if every_dump or blocking else max_cpu / 100, redact)
+    asked = Asked((), True, blocking, None if every_dump or blocking else max_cpu / 100, redact)
     with started(words) as program, _status_of_program_first(program):
         watching = partial(
             watch,
-            asked._replace(pid=program.pid, is_started=True),
+            asked._replace(pids=(program.pid,), is_started=True),
             view_of(group_by, ignore),
             Schedule(interval, duration, count),
             recorder=recorder,
@@ -106,7 +106,7 @@ def command(
         )
         to_its_end = partial(_to_its_end, program, watching)
         show = partial(followed, quiet=quiet, of_program=True, beside=beside)
-        report = show(program.pid, to_its_end, out, format_, color)
+        report = show((program.pid,), to_its_end, out, format_, color)
     of_report = status_of(report, exit_zero=exit_zero, fail_on=fail_on)
     return status_of_run(program, of_report or status_of_recording(recorder))
 

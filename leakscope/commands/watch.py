@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 @click.command("watch", short_help="Follow the threads of a process and say which stacks leak.")
-@click.argument("pid", type=Pid(), required=False)
+@click.argument("pids", metavar="[PID]...", type=Pid(), nargs=-1)
 @sampling_options
 @verdict_options
 @beside_options
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 @view_options
 @writing_options
 def command(
-    pid: int | None,
+    pids: tuple[int, ...],
     interval: float,
     duration: float | None,
     count: int | None,
@@ -66,12 +66,14 @@ def command(
     """Follow the threads of a process and say which stacks keep growing.
 
     It samples until --duration, --count, Ctrl-C, SIGTERM or the end of the process, and then always
-    prints its report. A leak can be named after half a minute; a slow one takes longer. Without PID
-    it watches the only Python process that this user can look at.
+    prints its report. A leak can be named after half a minute; a slow one takes longer. Of several
+    processes it is one view and one report, until the last of them ends. Without PID it watches the
+    only Python process that this user can look at.
 
     \b
     leakscope watch 4711
     leakscope watch 4711 --duration 5m
+    leakscope watch $(pgrep -f worker.py) --duration 5m
     leakscope watch 4711 --duration 1m --json | jq -c 'select(.type == "summary") | .leaks[]'
     """
     set_up_log(verbose=verbose)
@@ -81,16 +83,19 @@ def command(
     from leakscope.sources.recording import Recorder
     from leakscope.sources.timetable import Schedule
 
-    pid = pid_or_only(pid, redact, say_pause=blocking and not quiet)
+    pids = tuple(
+        pid_or_only(pid, redact, say_pause=blocking and not quiet)
+        for pid in dict.fromkeys(pids or (None,))
+    )
     recorder = Recorder(record) if record else None
     watching = partial(
         watch,
-        Asked(pid, children, blocking, None if every_dump or blocking else max_cpu / 100, redact),
+        Asked(pids, children, blocking, None if every_dump or blocking else max_cpu / 100, redact),
         view_of(group_by, ignore),
         Schedule(interval, duration, count),
         recorder=recorder,
         exit_on_leak=exit_on_leak,
     )
     out = output_of(output, format_, quiet=quiet)
-    report = followed(pid, watching, out, format_, color, quiet=quiet, beside=beside)
+    report = followed(pids, watching, out, format_, color, quiet=quiet, beside=beside)
     return status_of(report, exit_zero=exit_zero, fail_on=fail_on) or status_of_recording(recorder)

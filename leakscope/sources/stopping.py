@@ -7,29 +7,28 @@ import os
 import select
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from types import FrameType
 from typing import NoReturn
 
 
 class Stop:
-    """Waits, and ends the wait early when a signal comes or a process ends."""
+    """Waits, and ends the wait early when a signal comes or all of these processes have ended."""
 
-    def __init__(self, pid: int | None = None) -> None:
+    def __init__(self, *pids: int) -> None:
         self.signalled = False
         self.target_ended = False
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._writer, False)
-        self._process: int | None = None
-        if pid is not None and hasattr(os, "pidfd_open"):
+        self._processes: set[int] = set()  # a descriptor of each that goes on
+        for pid in pids if hasattr(os, "pidfd_open") else ():
             with contextlib.suppress(OSError):
-                self._process = os.pidfd_open(pid)
+                self._processes.add(os.pidfd_open(pid))
 
     def close(self) -> None:
         """Give back the descriptors."""
-        for handle in (self._reader, self._writer, self._process):
-            if handle is not None:
-                os.close(handle)
+        for handle in (self._reader, self._writer, *self._processes):
+            os.close(handle)
 
     def set(self) -> None:
         """End every wait from now on; safe in a signal handler."""
@@ -39,15 +38,23 @@ class Stop:
 
     def wait(self, seconds: float) -> bool:
         """Wait that long, or until there is a reason to end; whether there is one."""
-        # Not select, which knows no descriptor above 1023, and there may be one a thread.
-        poll = select.poll()
-        for handle in (self._reader, self._process):
-            if handle is not None:
+        ends_s = time.monotonic() + max(seconds, 0)
+        while not self.target_ended:
+            # Not select, which knows no descriptor above 1023, and there may be one a thread.
+            poll = select.poll()
+            for handle in (self._reader, *self._processes):
                 poll.register(handle, select.POLLIN)
-        ready = [handle for handle, _ in poll.poll(max(seconds, 0) * 1000)]
-        if self._process in ready:
-            self.target_ended = True
-        return bool(ready) or self.signalled
+            ready = {handle for handle, _ in poll.poll(max(ends_s - time.monotonic(), 0) * 1000)}
+            self._note_ended(self._processes.intersection(ready))
+            if not ready or self._reader in ready:
+                break
+        return self.target_ended or self.signalled
+
+    def _note_ended(self, ended: Collection[int]) -> None:
+        self._processes.difference_update(ended)
+        for handle in ended:
+            os.close(handle)
+        self.target_ended = self.target_ended or bool(ended and not self._processes)
 
 
 @contextlib.contextmanager

@@ -1,9 +1,10 @@
-"""A process and all that descend from it: which of them are Python, and which were left out."""
+"""Processes and what descends from them: which are Python, and which were left out."""
 
 from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import psutil
@@ -32,10 +33,18 @@ class Found(NamedTuple):
 class Tree:
     """Finds the Python processes among a process and its descendants, anew at each call."""
 
-    def __init__(self, pid: int, settled_s: float = SETTLED_S, *, is_started: bool = False) -> None:
+    def __init__(
+        self,
+        pid: int,
+        settled_s: float = SETTLED_S,
+        *,
+        is_started: bool = False,
+        root_only: bool = False,
+    ) -> None:
         """`is_started`: leakscope has just started the root, which is to settle as well."""
         self.pid = pid
         self._settled_s = settled_s
+        self._root_only = root_only
         self._is_started = is_started
         self._root_start: float | None = None
         self._python: dict[Found, bool] = {}
@@ -49,7 +58,7 @@ class Tree:
         """
         try:
             root = self._root()
-            processes = [root, *root.children(recursive=True)]
+            processes = [root, *([] if self._root_only else root.children(recursive=True))]
         except psutil.NoSuchProcess:
             raise NoSuchProcess(f"there is no process {self.pid}") from None
         seen = [found for process in processes if (found := self._found(process))]
@@ -106,6 +115,40 @@ class Tree:
         else:
             self._unnamed += 1
         return False
+
+
+class Trees:
+    """Several trees as one, each process of them once."""
+
+    def __init__(self, trees: Iterable[Tree]) -> None:
+        self._trees = tuple(trees)
+        self._living = list(self._trees)
+        self._missing: list[str] = []  # why there is nothing of a tree, from the first
+        self._is_first = True
+
+    def find(self) -> tuple[Found, ...]:
+        """The Python processes that there are now.
+
+        Raises NoSuchProcess when the roots of all have ended.
+        """
+        found: dict[Found, None] = {}
+        for tree in list(self._living):
+            try:
+                found.update(dict.fromkeys(tree.find()))
+            except NoSuchProcess as error:
+                # Never asked again: its PID may be another's one day.
+                self._living.remove(tree)
+                if self._is_first:
+                    self._missing.append(str(error))
+        self._is_first = False
+        if not self._living:
+            raise NoSuchProcess("; ".join(self._missing) or "the processes have ended")
+        return tuple(found)
+
+    def left_out(self) -> tuple[str, ...]:
+        """What is not looked at, a line each."""
+        lines = [line for tree in self._trees for line in tree.left_out()]
+        return (*(f"left out: {why}" for why in self._missing), *lines)
 
 
 def _executable(process: psutil.Process) -> str | None:

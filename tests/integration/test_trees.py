@@ -304,3 +304,59 @@ def test_no_such_tree():
 def test_local_variables_are_of_one_process():
     refused = leakscope_cli("dump", os.getpid(), "--children", "--locals", "3f9c1a2b77e0")
     assert refused.returncode == 2
+
+
+# --- several PIDs ---------------------------------------------------------------------------------
+
+
+def test_several_processes_are_watched_in_one_view_until_the_last_has_ended():
+    service = ("leaky_service.py", "--pool", "3", "--requests", "0")
+    with running(*service) as first, running(*service) as second, gone() as missing:
+        # One of them is not there, and one named twice.
+        pids = (str(second.pid), str(missing), str(first.pid))
+        with watching(first.pid, *pids, "-n", "200ms") as watch:
+            both = {str(first.pid): 4, str(second.pid): 4}
+            until_sample(watch, lambda s: s["by_process"] == both)
+            first.end()
+            until_sample(watch, lambda s: s["by_process"] == {str(second.pid): 4})
+            second.end()
+            assert watch.status() == 0
+    summary = checked_lines("".join(watch.lines))[-1]
+    assert summary["ended_by"] == "target exited"
+    assert f"left out: there is no process {missing}" in summary["not_seen"]
+    ended = {target["pid"]: bool(target["ended_at"]) for target in summary["targets"]}
+    assert ended == {first.pid: True, second.pid: False}
+    assert group_at(summary, "pool_worker")["by_process"] == {str(second.pid): 3}
+
+
+def test_several_trees_are_watched_with_their_children():
+    with running("family.py") as first, running("family.py") as second:
+        child = second.tell("child")
+        with watching(first.pid, str(second.pid), "--children", "-n", "200ms") as watch:
+            expected = {str(first.pid): 1, str(second.pid): 1, child: 5}
+            until_sample(watch, lambda s: s["by_process"] == expected)
+
+
+def test_one_that_is_no_python_is_left_out_of_several():
+    with running("family.py") as family:
+        other = family.tell("other")
+        done = leakscope_cli("watch", family.pid, other, "--count", 1, "--json")
+    summary = checked_lines(done.stdout)[-1]
+    assert done.returncode == 0
+    assert [target["pid"] for target in summary["targets"]] == [family.pid]
+    assert f"left out: cat ({other}), not Python" in summary["not_seen"]
+
+
+def test_several_that_are_all_missing():
+    with gone() as first, gone() as second:
+        refused = leakscope_cli("watch", first, second, "--count", 1)
+    assert refused.returncode == 3
+    assert f"there is no process {first}; there is no process {second}" in refused.stderr
+
+
+@contextlib.contextmanager
+def gone() -> Iterator[int]:
+    """A PID that nobody has."""
+    with subprocess.Popen(["true"]) as process:
+        process.wait()
+        yield process.pid
