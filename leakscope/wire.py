@@ -159,6 +159,19 @@ def change_document(
     )
 
 
+def leak_document(leak: Leak, report: Report) -> Document:
+    """A leak that has just been found, and in which processes."""
+    found = leak.by_process
+    return _headed(
+        "leak",
+        leakscope=__version__,
+        at=_moment(report.ended_at),
+        elapsed_s=_seconds(report.observed_s),
+        targets=[_target(target) for target in report.targets if target.pid in found],
+        leak=_leak(leak),
+    )
+
+
 def processes_document(processes: Iterable[ProcessFacts]) -> Document:
     """The Python processes that can be looked at, in the order given."""
     return _headed(

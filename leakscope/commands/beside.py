@@ -24,6 +24,12 @@ def _junit(path: str) -> Follower:
     return AtTheEnd(Output(path), junit.lines)
 
 
+def _on_leak(command: str) -> Follower:
+    from leakscope.commands.on_leak import OnLeak
+
+    return OnLeak(command)
+
+
 # Name of the parameter -> (its option, from its value to what follows the watch). What is imported
 # for one is imported when it is asked for.
 BESIDE: dict[str, tuple[Callable[[Command], Command], Callable[[Any], Follower]]] = {
@@ -35,6 +41,15 @@ BESIDE: dict[str, tuple[Callable[[Command], Command], Callable[[Any], Follower]]
             help="Write the verdict as a JUnit test case, for CI.",
         ),
         _junit,
+    ),
+    "on_leak": (
+        option(
+            "--on-leak",
+            metavar="COMMAND",
+            help="Run this in a shell once for each new leak, with the leak's JSON on its standard "
+            "input; for at most 30 s.",
+        ),
+        _on_leak,
     ),
 }
 

@@ -213,7 +213,8 @@ def test_a_python_that_is_started_later_is_watched(script, tmp_path):
 @pytest.mark.slow
 def test_with_exit_on_leak_all_that_was_started_is_ended(tmp_path):
     report = tmp_path / "report"
-    options = ("--exit-on-leak", "--json", "-o", str(report))
+    told = tmp_path / "told"
+    options = ("--exit-on-leak", "--on-leak", f"cat > {told}", "--json", "-o", str(report))
     with run(*options, "sh", "-c", f"{shlex.join(SERVICE)}; true") as process:
         assert line_of(process) == "ready"
         assert line_of(process, "autoleak 2") == "leaking 2 per second"
@@ -223,6 +224,9 @@ def test_with_exit_on_leak_all_that_was_started_is_ended(tmp_path):
     until(lambda: has_ended(service))
     summary = summary_of(report)
     assert (summary["verdict"], summary["ended_by"]) == ("leaking", "leak")
+    (document,) = checked_lines(told.read_text())
+    assert document["leak"]["id"] == summary["leaks"][0]["id"]
+    assert [target["pid"] for target in document["targets"]] == [service.pid]
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ from leakscope.wire import (
     diff_document,
     doctor_document,
     encode,
+    leak_document,
     missed_document,
     processes_document,
     report_document,
@@ -36,6 +37,7 @@ from leakscope.wire import (
     schema,
     start_document,
 )
+from tests import builders
 
 QUEUE_GET = Frame("Queue.get", "/usr/lib/python3.11/queue.py", 171)
 CONSUME = Frame("consume", "/srv/app/jobs.py", 41)
@@ -539,6 +541,16 @@ def test_missed_line_says_why():
     read = decoded(lines()[2])
     assert (read["elapsed_s"], read["reason"]) == (1.0, "py-spy: it said nothing")
     assert read["pid"] == 4711
+
+
+def test_a_new_leak_is_told_with_the_processes_that_it_is_in():
+    main = builders.group()
+    leak = builders.leak(main)
+    elsewhere = replace(builders.target(), pid=builders.PID + 1)
+    report = builders.report(main, leaks=(leak,), targets=(builders.target(), elsewhere))
+    read = decoded(leak_document(leak, report))
+    assert [target["pid"] for target in read["targets"]] == [builders.PID]
+    assert read["leak"] == decoded(report_document(report))["leaks"][0]
 
 
 @pytest.mark.parametrize("was", [None, *Trend])

@@ -1,0 +1,102 @@
+"""`--on-leak` runs a command for each leak: it gets the leak, and cannot hold anything up."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from leakscope.commands.on_leak import OnLeak
+from leakscope.sources.hook import Failure, Hook
+from tests.builders import group, leak, report
+from tests.documents import checked_lines
+
+
+def failures(hook: Hook, number: int = 1) -> list[Failure]:
+    """What fails of so many runs, one after the other."""
+    for n in range(number):
+        hook.run(f"leak-{n}", b'{"type":"leak"}\n')
+    return list(hook.finish())
+
+
+def test_the_command_gets_the_document(tmp_path):
+    assert failures(Hook(f"cat > {tmp_path}/got; echo this goes nowhere")) == []
+    assert (tmp_path / "got").read_bytes() == b'{"type":"leak"}\n'
+
+
+def test_one_that_does_not_read_it_is_no_failure():
+    assert failures(Hook("exec <&-; exit 0")) == []
+
+
+@pytest.mark.parametrize(
+    ("command", "why"),
+    [
+        ("exit 3", "it ended with status 3"),
+        ("echo one >&2; echo 'no such\\033[31m host' >&2; exit 3",
+         "it ended with status 3: no such\x1b[31m host"),
+        ("kill -9 $$", "it ended with signal 9"),
+    ],
+)  # fmt: skip
+def test_what_fails_is_told_in_one_line(command, why):
+    assert failures(Hook(command)) == [Failure("leak-0", why)]
+
+
+def test_what_hangs_is_killed_with_all_that_it_started(tmp_path):
+    hook = Hook(f"trap '' TERM; sleep 60 & echo $! > {tmp_path}/pid; wait", limit_s=0.3)
+    began_s = time.monotonic()
+    (failure,) = failures(hook)
+    assert "killed after 0.3 s" in failure.why or "not waited for" in failure.why
+    assert time.monotonic() - began_s < 5
+    pid = int((tmp_path / "pid").read_text())
+    stat = Path(f"/proc/{pid}/stat")
+    assert not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+def test_what_complains_without_end_holds_nobody_up():
+    hook = Hook("yes >&2", limit_s=0.3)
+    hook.run("leak-0", b"")
+    began_s = time.monotonic()
+    list(hook.poll())
+    list(hook.poll())
+    assert time.monotonic() - began_s < 2
+    assert len(list(hook.finish())) == 1
+
+
+def test_a_few_run_at_once_and_the_others_after_them(tmp_path):
+    hook = Hook(f"mkdir {tmp_path}/$$; sleep 0.2")
+    for n in range(5):
+        hook.run(f"leak-{n}", b"")
+    list(hook.poll())
+    time.sleep(0.1)
+    assert len(os.listdir(tmp_path)) <= 3
+    assert list(hook.finish()) == []
+    assert len(os.listdir(tmp_path)) == 5
+
+
+def test_it_has_a_session_of_its_own(tmp_path):
+    assert failures(Hook(f"ps -o sid= -p $$ > {tmp_path}/sid")) == []
+    assert int((tmp_path / "sid").read_text()) != os.getsid(0)
+
+
+def test_each_leak_is_told_once(tmp_path, capsys):
+    told = tmp_path / "told"
+    one, other = group(id="000000000001"), group(id="000000000002")
+    follow = OnLeak(f"cat >> {told}")
+    follow.finish(report(one, leaks=(leak(one),)))
+    # The same one again, judged by another of its groups, and one that is new.
+    follow.finish(report(one, other, leaks=(leak(other, one), leak(one))))
+    follow.finish(report(one, leaks=(leak(group(id="000000000003")),)))
+    ids = [document["leak"]["id"] for document in checked_lines(told.read_text())]
+    assert ids == ["000000000001", "000000000003"]
+    assert capsys.readouterr().err == ""
+
+
+def test_a_failure_is_said_without_what_could_steer_a_terminal(capsys):
+    one = group(id="000000000001")
+    OnLeak("printf '\\033[2J' >&2; exit 3").finish(report(one, leaks=(leak(one),)))
+    said = capsys.readouterr().err
+    assert said.splitlines() == [
+        "leakscope: --on-leak, for leak 000000000001: it ended with status 3: \\x1b[2J"
+    ]
