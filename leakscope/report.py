@@ -11,7 +11,7 @@ from leakscope.facts import Point, Stay
 from leakscope.leaks import Leak
 from leakscope.limits import Deadline, ThreadCost
 from leakscope.model import Frame, Frames, Target
-from leakscope.policy import Verdict
+from leakscope.policy import LEAKS, Verdict
 from leakscope.stacks import Level
 
 
@@ -102,6 +102,15 @@ class Group:
     def by_process(self) -> dict[int, int]:
         """How many of its threads are in which process, by PID: those that have any, most first."""
         return dict(Counter(stay.key.pid for stay in self.stays).most_common())
+
+    def rate_per_min(self, observed_s: float) -> float | None:
+        """At what rate a leak grows; of any other group, what its size has changed by.
+
+        None where nothing tells: after one look of a group that is no leak.
+        """
+        if self.verdict.trend in LEAKS and self.verdict.rate_per_min is not None:
+            return self.verdict.rate_per_min
+        return 60 * (self.size - self.first) / observed_s if observed_s > 0 else None
 
 
 class Member(NamedTuple):

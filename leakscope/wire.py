@@ -16,7 +16,7 @@ from leakscope.facts import Stay
 from leakscope.leaks import Leak
 from leakscope.limits import Deadline, ThreadCost
 from leakscope.model import Frame, Missed, Target
-from leakscope.policy import LEAKS, Trend
+from leakscope.policy import Trend
 from leakscope.report import Cost, Group, Member, Report
 from leakscope.stacks import Level
 
@@ -342,22 +342,13 @@ def _group(group: Group, report: Report) -> Document:
         "departed": group.departed,
         "born": group.born,
         "ended": group.ended,
-        "rate_per_min": _group_rate(group, report.observed_s),
+        "rate_per_min": _rate(group.rate_per_min(report.observed_s)),
         "points": [[_seconds(point.elapsed_s), point.size] for point in group.points],
         "frames": [_frame(frame) for frame in group.frames],
         "site": _frame_or_null(group.site),
         "entry": _frame_or_null(group.entry),
         "threads": [_thread(stay, report.now_s) for stay in group.stays],
     }
-
-
-def _group_rate(group: Group, observed_s: float) -> float | None:
-    """At what rate a leak grows; of any other group, what its count has changed by."""
-    if group.verdict.trend in LEAKS and group.verdict.rate_per_min is not None:
-        return _rate(group.verdict.rate_per_min)
-    if observed_s > 0:
-        return _rate(60 * (group.size - group.first) / observed_s)
-    return None
 
 
 def _change(change: Change) -> Document:

@@ -102,6 +102,8 @@ LAYERS = {
     "members": 12,
     "sources/rounds": 12,
     "sources": 13,
+    # What other programs are given.
+    "metrics": 10,
     # How it is shown.
     "renderers/columns": 1,
     "renderers/json_diff": 11,
