@@ -128,6 +128,7 @@ def way_chart(way: Way) -> str:
     reached = way.seconds / way.until_s
     chart.line(_EXPECTED, [(0.0, float(way.now)), (min(reached, 1.0), way.limit)])
     chart.line(_LIMIT, [(0.0, way.limit), (1.0, way.limit)])
+    chart.mark(way.limit)
     return chart.svg()
 
 
@@ -141,6 +142,7 @@ class _Chart:
         self._series: dict[int, tuple[_Points, bool]] = {}
         self._uprights: dict[int, float] = {}
         self._top = 0.0
+        self._marked: float | None = None
 
     def band(
         self, series: int, xs: Sequence[float], lower: Sequence[float], upper: Sequence[float]
@@ -159,6 +161,10 @@ class _Chart:
         if 0 < x < 1:
             self._uprights[series] = x
 
+    def mark(self, y: float) -> None:
+        """Label this very count at the side."""
+        self._marked = y
+
     def _add(self, series: int, points: _Points, *, fill: bool) -> None:
         self._series[series] = (points, fill)
         self._top = max([self._top, *(y for _, y in points)])
@@ -167,7 +173,12 @@ class _Chart:
         """The drawing, without anything but shapes and labels."""
         step = count_step(max(self._top, 1), _MOST_Y_LABELS)
         top = max(self._top * 1.02, step)
-        drawn = _pygal(self._ticks, range(0, int(top) + 1, step), top, self._height, self._kind)
+        labels = [float(label) for label in range(0, int(top) + 1, step)]
+        if self._marked is not None:
+            # One that is too near would be printed over.
+            labels = [label for label in labels if abs(label - self._marked) > top / 10]
+            labels.append(self._marked)
+        drawn = _pygal(self._ticks, labels, top, self._height, self._kind)
         for series in range(_SERIES):
             points, fill = self._series.get(series, ([], False))
             if series in self._uprights:
@@ -187,7 +198,7 @@ def _without_midpoints(points: _Points) -> _Points:
 
 
 def _pygal(
-    ticks: Sequence[Tick], labels: Sequence[int], top: float, height: int, kind: str
+    ticks: Sequence[Tick], labels: Sequence[float], top: float, height: int, kind: str
 ) -> Any:  # pygal says no types
     # pygal would have a say in all imports from now on, to find its maps.
     finders = sys.meta_path[:]
@@ -214,7 +225,7 @@ def _pygal(
         disable_xml_declaration=True,
     )
     chart.x_labels = [{"value": tick.x, "label": tick.label} for tick in ticks]
-    chart.y_labels = [{"value": label, "label": f"{label:,}"} for label in labels]
+    chart.y_labels = [{"value": label, "label": f"{label:,.0f}"} for label in labels]
     return chart
 
 

@@ -15,8 +15,8 @@ MOST_CHANGES = 600  # rows of the table
 
 
 def lines(diff: Diff) -> list[str]:
-    """The whole page, as one line."""
-    return [diff_page(diff)]
+    """The lines of the page."""
+    return diff_page(diff).split("\n")
 
 
 def diff_page(diff: Diff) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping
+from functools import cache
 from importlib.resources import files
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 # A function or path that is longer says no more, and could make the page as long as it likes.
-_LONGEST = 240
+_LONGEST = 140
 
 
 def check_installed() -> None:
@@ -57,6 +58,7 @@ def drawn(template: str, values: Mapping[str, Any]) -> str:
     )
 
 
+@cache
 def _environment() -> Environment:
     from jinja2 import Environment, FunctionLoader, StrictUndefined
 
@@ -103,8 +105,10 @@ def origin(frame: Frame) -> str:
 
 
 def location(frame: Frame) -> str:
-    """Where a frame is: its file and line, cut where it is too long to be of use."""
-    file = clipped(printable(frame.filename), _LONGEST)
+    """Where a frame is: its file, or the end of it, and line."""
+    file = printable(frame.filename)
+    if len(file) > _LONGEST:
+        file = f"...{file[-_LONGEST:]}"
     return f"{file}:{frame.line}" if frame.line > 0 else file
 
 

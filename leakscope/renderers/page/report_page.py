@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from leakscope.averages import mean
@@ -108,14 +109,14 @@ class Row(NamedTuple):
 
 
 def lines(report: Report) -> list[str]:
-    """The whole page, as one line."""
-    return [report_page(report)]
+    """The lines of the page."""
+    return report_page(report).split("\n")
 
 
 def report_page(report: Report) -> str:
     """The whole page."""
     scale = scale_of(report)
-    word, _, said = verdict_sentence(report).partition(": ")
+    word, _, said = verdict_sentence(_without_commands(report)).partition(": ")
     leaked = frozenset(key for leak in report.leaks for key in leak.leaked)
     shown = [group for group in report.groups if group.level is report.level]
     rows = list(_rows(report))
@@ -151,6 +152,12 @@ def report_page(report: Report) -> str:
             "real_frames": real_frames,
         },
     )
+
+
+def _without_commands(report: Report) -> Report:
+    """The report with no command lines: the page tells them in a place of their own."""
+    targets = tuple(replace(target, command=()) for target in report.targets)
+    return replace(report, targets=targets)
 
 
 def _facts(report: Report) -> Iterator[tuple[str, str]]:
@@ -204,7 +211,7 @@ def _leak_chart(leak: Leak, report: Report) -> Chart:
     before, now = curve.before(watch_s), curve.at(now_s, watch_s)
     told = [f"{plural(now, 'thread')} now; the line is the rate, {leak.rate_per_min:.1f} a minute."]
     if before:
-        told.insert(0, f"{before} of them were born before the watch.")
+        told.insert(0, f"{before} of them, the paler part, were born before the watch.")
     fit = fit_of(curve, leak, watch_s)
     rows = tuple(
         (_when(at - watch_s), str(curve.at(at, watch_s)), _fitted(fit, at))
@@ -255,7 +262,8 @@ def _way_chart(leak: Leak, report: Report) -> Chart | None:
     latest = roughly(way.latest_s) if way.latest_s is not None else "not for certain"
     return Chart(
         _markup(way_chart(way)),
-        f"{deadline_sentence(report.deadline)}{others}. That is {limit}.",
+        f"{deadline_sentence(report.deadline)}{others}. That is {limit}. "
+        "The band is how far off the rate may be (95 %).",
         ("", "from now", "threads of this leak"),
         (
             ("now", "0", str(way.now)),
@@ -270,7 +278,7 @@ def _threads_chart(report: Report, scale: TimeScale) -> Chart | None:
     if not report.samples:
         return None
     bands, total, watch_s = bands_of(report), total_curve(report), scale.watch_s
-    told = [f"The watch began at {moment(report.began_at)}, where the axis says 0."]
+    told = [f"The watch began at {moment(report.began_at)}, where the axis says start."]
     if scale.begin_s < watch_s:
         told.append("The paler part before it is from the start times of threads that still live.")
     rows = tuple(
@@ -325,7 +333,7 @@ def _squeezed(scale: TimeScale) -> str:
         return ""
     leading = count_step(scale.squeeze, 1)
     times = scale.squeeze if scale.squeeze < 10 else leading
-    return f"Time before 0 is squeezed, about {times:.0f} times."
+    return f"Time before the start is squeezed, about {times:.0f} times."
 
 
 def _markup(svg: str) -> Any:

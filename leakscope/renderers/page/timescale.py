@@ -68,10 +68,10 @@ class TimeScale(NamedTuple):
         return before, seen
 
     def ticks(self) -> list[Tick]:
-        """Labels, told from the beginning of the watch on."""
+        """Labels, told from the start of the watch on."""
         share = self.past_share
         past_s, seen_s = self.watch_s - self.begin_s, self.end_s - self.watch_s
-        ticks = [Tick(share, "0")]
+        ticks = [Tick(share, "start")]
         step_s = step(past_s, max(round(_LABELS * share), 1)) if share else 0.0
         ticks += [
             Tick(self.x(self.watch_s - at), f"-{span(at)}") for at in _multiples(step_s, past_s)
@@ -111,7 +111,8 @@ def count_step(whole: float, most: int) -> int:
 def span(seconds: float) -> str:
     """A round span of time for a label: `30 s`, `5 min`, `1.5 h`, `2 d`."""
     for unit_s, unit in ((_DAY_S, "d"), (3600, "h"), (60, "min")):
-        if seconds >= unit_s:
+        # `80 min` reads better than `1.33333 h`, and `1.5 h` better than `90 min`.
+        if seconds >= unit_s and 2 * seconds % unit_s == 0:
             return f"{seconds / unit_s:g} {unit}"
     return f"{seconds:g} s"
 
