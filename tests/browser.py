@@ -21,6 +21,7 @@ _FLAGS = (
     "--headless",
     "--no-sandbox",  # tests may run as root, and open nothing but our own pages
     "--disable-gpu",
+    "--hide-scrollbars",
     "--disable-quic",
     "--no-first-run",
     "--disable-background-networking",
@@ -94,9 +95,9 @@ class Browser:
             if one["impact"] in ("serious", "critical")
         ]
 
-    def picture(self) -> bytes:
-        """The page as a PNG, as much of it as the window shows."""
-        taken = self.driver.execute_cdp_cmd("Page.captureScreenshot", {"format": "png"})
+    def picture(self, format_: str = "png") -> bytes:
+        """The page as an image, as much of it as the window shows."""
+        taken = self.driver.execute_cdp_cmd("Page.captureScreenshot", {"format": format_})
         return base64.b64decode(taken["data"])
 
 

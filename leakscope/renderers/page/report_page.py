@@ -211,7 +211,7 @@ def _leak_chart(leak: Leak, report: Report) -> Chart:
     before, now = curve.before(watch_s), curve.at(now_s, watch_s)
     told = [f"{plural(now, 'thread')} now; the line is the rate, {leak.rate_per_min:.1f} a minute."]
     if before:
-        told.insert(0, f"{before} of them, the paler part, were born before the watch.")
+        told.insert(0, f"Born before the watch, the paler part: {before}.")
     fit = fit_of(curve, leak, watch_s)
     rows = tuple(
         (_when(at - watch_s), str(curve.at(at, watch_s)), _fitted(fit, at))
