@@ -112,6 +112,14 @@ LAYERS = {
     "renderers/junit": 14,
     "renderers/markdown": 14,
     "renderers/process_text": 13,
+    "renderers/page/timescale": 1,
+    "renderers/page/tree": 2,
+    "renderers/page/drawing": 2,
+    "renderers/page/curves": 13,
+    "renderers/page/charts": 14,
+    "renderers/page/diff_page": 15,
+    "renderers/page/report_page": 15,
+    "renderers/page": 15,
     "renderers/text": 13,
     "renderers/account_text": 14,
     "renderers/diff_markdown": 15,
@@ -149,6 +157,8 @@ LAYERS = {
 DOORS = {
     "click": ("cli", "commands"),
     "psutil": ("sources/",),
+    "jinja2": ("renderers/page/",),
+    "pygal": ("renderers/page/",),
     "rich": ("renderers/terminal", "commands/printing"),  # there for a type only
     "subprocess": ("sources/",),
 }

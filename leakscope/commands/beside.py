@@ -24,6 +24,16 @@ def _junit(path: str) -> Follower:
     return AtTheEnd(Output(path), junit.lines)
 
 
+def _html(path: str) -> Follower:
+    from leakscope.commands.following import AtTheEnd
+    from leakscope.output import Output
+    from leakscope.renderers.page.drawing import check_installed
+    from leakscope.renderers.page.report_page import lines
+
+    check_installed()
+    return AtTheEnd(Output(path), lines)
+
+
 def _on_leak(command: str) -> Follower:
     from leakscope.commands.on_leak import OnLeak
 
@@ -41,6 +51,15 @@ BESIDE: dict[str, tuple[Callable[[Command], Command], Callable[[Any], Follower]]
             help="Write the verdict as a JUnit test case, for CI.",
         ),
         _junit,
+    ),
+    "html": (
+        option(
+            "--html",
+            type=_FILE,
+            metavar="FILE",
+            help="Write a page with charts, to send around and open in a browser.",
+        ),
+        _html,
     ),
     "on_leak": (
         option(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,12 @@ _FILE = click.Path(dir_okay=False, allow_dash=True)
     help="Exit with 1 when a group grew by so many threads; a few come and go between any looks.",
 )
 @option("--exit-zero", is_flag=True, help="Exit with 0 even if a group has grown.")
+@option(
+    "--html",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="Write a page too, to send around and open in a browser.",
+)
 @format_option(*OF_DIFFS)
 @view_options
 @writing_options
@@ -44,6 +51,7 @@ def command(
     after: str,
     min_growth: int,
     exit_zero: bool,
+    html: str | None,
     format_: str,
     ignore: tuple[re.Pattern[str], ...],
     group_by: str,
@@ -65,9 +73,28 @@ def command(
     set_up_log(verbose=verbose)
     from leakscope.stacks import Level
 
+    page = _page(html) if html else None
     diff = replace(compared(before, after, Level(group_by), ignore), min_growth=min_growth)
+    if page:
+        page(diff)
     write(diff, OF_DIFFS, format_, output, color)
     return int(diff.has_grown and not exit_zero)
+
+
+def _page(path: str) -> Callable[[Diff], None]:
+    """Writes the page of a comparison. Raises UsageProblem at once where it cannot."""
+    from leakscope.output import Output
+    from leakscope.renderers.page.diff_page import lines
+    from leakscope.renderers.page.drawing import check_installed
+
+    check_installed()
+    out = Output(path)
+
+    def write_page(diff: Diff) -> None:
+        out.lines(lines(diff))
+        out.close()
+
+    return write_page
 
 
 def compared(before: str, after: str, level: Level, ignore: tuple[re.Pattern[str], ...]) -> Diff:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
+from leakscope.commands.beside import beside_options
 from leakscope.commands.invocation import made_by
 from leakscope.commands.options import (
     Duration,
@@ -26,6 +28,7 @@ from leakscope.printable import printable
 from leakscope.redaction import Redaction, redacted
 
 if TYPE_CHECKING:
+    from leakscope.commands.following import Follower
     from leakscope.engine import View
     from leakscope.report import Report
     from leakscope.rounds import Event
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
     "--until", type=Duration(), help="Only this much of it, counted from its first sample: 60s."
 )
 @verdict_options
+@beside_options
 @format_option(*OF_REPORTS)
 @redact_option
 @view_options
@@ -47,6 +51,7 @@ def command(
     until: float | None,
     exit_zero: bool,
     fail_on: tuple[str, ...],
+    beside: Sequence[Follower],
     format_: str,
     redact: Redaction,
     ignore: tuple[re.Pattern[str], ...],
@@ -66,6 +71,8 @@ def command(
     report, lost = replay(file, view_of(group_by, ignore), until, redaction=redact)
     if lost and not quiet:
         click.echo(f"leakscope: {printable(file)} is cut off: {printable(lost)}", err=True)
+    for follow in beside:
+        follow.finish(report)
     write(report, OF_REPORTS, format_, output, color)
     return status_of(report, exit_zero=exit_zero, fail_on=fail_on)
 
