@@ -94,7 +94,9 @@ def drawn(report: Report) -> tuple[bytes, str]:
 
 
 def _watched(pid: int) -> Report:
-    return watch(Asked((pid,), max_share=0.02), DEFAULT_VIEW, WATCHED, Stop(pid), lambda watched: None)
+    return watch(
+        Asked((pid,), max_share=0.02), DEFAULT_VIEW, WATCHED, Stop(pid), lambda watched: None
+    )
 
 
 @contextmanager
