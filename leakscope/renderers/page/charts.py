@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 from xml.etree import ElementTree
 
@@ -61,8 +61,11 @@ class Way(NamedTuple):
         return self.now + self.per_s * self.seconds
 
 
-def stacked(bands: Sequence[Band], total: Curve, scale: TimeScale) -> str:
-    """Threads over time: a band for each group, before the watch apart from in it."""
+def stacked(bands: Sequence[Band], names: Sequence[str], total: Curve, scale: TimeScale) -> str:
+    """Threads over time: a band for each group, before the watch apart from in it.
+
+    The names, printable ones, are told when a pointer rests on their bands.
+    """
     before, seen = scale.moments(COLUMNS)
     chart = _Chart(scale.ticks(), _LOW, "stacked")
     for part, moments in enumerate((before, seen)):
@@ -74,7 +77,7 @@ def stacked(bands: Sequence[Band], total: Curve, scale: TimeScale) -> str:
         for index in reversed(range(len(bands))):
             upper = [low + row[index] for low, row in zip(lower, rows, strict=True)]
             if any(row[index] for row in rows):
-                chart.band(2 * bands[index].slot + part, xs, lower, upper)
+                chart.band(2 * bands[index].slot + part, xs, lower, upper, names[index])
             lower = upper
     chart.upright(_BEGAN, scale.past_share)
     return chart.svg()
@@ -141,13 +144,20 @@ class _Chart:
         self._kind = kind
         self._series: dict[int, tuple[_Points, bool]] = {}
         self._uprights: dict[int, float] = {}
+        self._names: dict[int, str] = {}
         self._top = 0.0
         self._marked: float | None = None
 
     def band(
-        self, series: int, xs: Sequence[float], lower: Sequence[float], upper: Sequence[float]
+        self,
+        series: int,
+        xs: Sequence[float],
+        lower: Sequence[float],
+        upper: Sequence[float],
+        name: str = "",
     ) -> None:
         """An area between two curves."""
+        self._names[series] = name
         there = _without_midpoints(list(zip(xs, upper, strict=True)))
         back = _without_midpoints(list(zip(xs, lower, strict=True)))[::-1]
         self._add(series, [*there, *back], fill=True)
@@ -185,7 +195,7 @@ class _Chart:
                 x = self._uprights[series]
                 points = [(x, 0.0), (x, top)]
             drawn.add("", points, fill=fill)
-        return _bare(drawn.render_tree)
+        return _bare(drawn.render_tree(), self._names)
 
 
 def _without_midpoints(points: _Points) -> _Points:
@@ -203,8 +213,10 @@ def _pygal(
     # pygal would have a say in all imports from now on, to find its maps.
     finders = sys.meta_path[:]
     from pygal import XY
+    from pygal.etree import etree
     from pygal.style import Style
 
+    etree.to_etree()  # it would take lxml where that happens to be installed
     sys.meta_path[:] = finders
     chart = XY(
         width=_WIDTH,
@@ -229,15 +241,17 @@ def _pygal(
     return chart
 
 
-_SVG = "{http://www.w3.org/2000/svg}"
 # What pygal puts in beside shapes and labels: styles, scripts, its name, the boxes of its tooltips.
 _NOT_OURS = {"defs", "title", "desc", "rect"}
 
 
-def _bare(render: Callable[[], Element]) -> str:
+def _bare(root: Element, names: Mapping[int, str]) -> str:
     """The drawing without styles, scripts, comments and what only pygal's script would use."""
-    root = render()
     _strip(root)
+    for series, name in names.items():
+        path = root.find(f".//g[@class='series serie-{series} color-{series}']/path")
+        if name and path is not None:
+            ElementTree.SubElement(path, "title").text = name
     root.attrib.pop("id", None)
     root.set("aria-hidden", "true")  # the text and the table beside it say what it shows
     return ElementTree.tostring(root, encoding="unicode", short_empty_elements=True)
@@ -245,14 +259,14 @@ def _bare(render: Callable[[], Element]) -> str:
 
 def _strip(node: Element) -> None:
     for child in list(node):
-        tag = child.tag.removeprefix(_SVG) if isinstance(child.tag, str) else "comment"
         _strip(child)
-        is_empty = tag == "g" and not len(child)
-        if tag in {*_NOT_OURS, "comment"} or is_empty:
+        is_comment = not isinstance(child.tag, str)
+        is_empty = child.tag == "g" and not len(child)
+        if child.tag in _NOT_OURS or is_comment or is_empty:
             node.remove(child)
         else:
             child.attrib.pop("style", None)
-            if tag == "path" and "d" in child.attrib:
+            if child.tag == "path" and "d" in child.attrib:
                 child.set("d", _rounded(child.attrib["d"]))
 
 

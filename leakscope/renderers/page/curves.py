@@ -12,13 +12,14 @@ from typing import NamedTuple
 
 from leakscope.facts import Stay
 from leakscope.leaks import Leak
-from leakscope.policy import LEAKS
+from leakscope.policy import LEAKS, Trend
 from leakscope.renderers.page.timescale import TimeScale
 from leakscope.renderers.wording import by_suspicion
 from leakscope.report import Group, Report
 
 # Bands of the stacked chart: as many as can be told apart by colour.
-MOST_OF_LEAKS = 4
+MOST_OF_LEAKS = 3
+GROWING, MORE_OF_LEAKS = MOST_OF_LEAKS, MOST_OF_LEAKS + 1  # slots
 MOST_OTHERS = 4
 
 
@@ -124,16 +125,19 @@ def total_curve(report: Report) -> Curve:
 
 
 def bands_of(report: Report) -> list[Band]:
-    """The bands of the stacked chart from the top: leaks, the biggest others, all the rest."""
+    """The bands of the stacked chart from the top: leaks, what grows, the biggest others, the rest."""
     shown = [group for group in by_suspicion(report) if group.level is report.level]
     named = {id_ for leak in report.leaks for id_ in leak.groups}
     leaking = [g for g in shown if g.id in named or g.verdict.trend in LEAKS]
     others = [g for g in shown if g not in leaking]
+    growing = [g for g in others if g.verdict.trend is Trend.GROWING][:1]
+    others = [g for g in others if g not in growing]
     bands = [Band(i, (g,), curve_of([g])) for i, g in enumerate(leaking[:MOST_OF_LEAKS])]
     more = leaking[MOST_OF_LEAKS:]
     if more:
-        bands.append(Band(MOST_OF_LEAKS, tuple(more), curve_of(more)))
-    first = MOST_OF_LEAKS + 1
+        bands.append(Band(MORE_OF_LEAKS, tuple(more), curve_of(more)))
+    bands += [Band(GROWING, (g,), curve_of([g])) for g in growing]
+    first = MORE_OF_LEAKS + 1
     bands += [Band(first + i, (g,), curve_of([g])) for i, g in enumerate(others[:MOST_OTHERS])]
     return [*bands, Band(first + MOST_OTHERS, tuple(others[MOST_OTHERS:]), None)]
 

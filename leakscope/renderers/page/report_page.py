@@ -13,6 +13,8 @@ from leakscope.model import Frames
 from leakscope.policy import Trend
 from leakscope.renderers.page.charts import Fit, Way, leak_chart, stacked, way_chart
 from leakscope.renderers.page.curves import (
+    GROWING,
+    MORE_OF_LEAKS,
     Band,
     Curve,
     band_sizes,
@@ -93,7 +95,7 @@ class LegendEntry(NamedTuple):
     slot: int
     label: str
     size: int
-    leaks: bool
+    verdict: str  # where it is worth a word
 
 
 class Row(NamedTuple):
@@ -287,7 +289,7 @@ def _threads_chart(report: Report, scale: TimeScale) -> Chart | None:
         for sizes in [band_sizes(bands, total, at, watch_s)]
     )
     return Chart(
-        _markup(stacked(bands, total, scale)),
+        _markup(stacked(bands, [_label(band) for band in bands], total, scale)),
         " ".join([*told, _squeezed(scale)]).strip(),
         ("time", "all", *(_label(band) for band in bands)),
         rows,
@@ -297,11 +299,12 @@ def _threads_chart(report: Report, scale: TimeScale) -> Chart | None:
 def _legend(report: Report) -> Iterator[LegendEntry]:
     bands = bands_of(report)
     sizes = band_sizes(bands, total_curve(report), report.now_s, watch_began_s(report))
-    named = {id_ for leak in report.leaks for id_ in leak.groups}
     for band, size in zip(bands, sizes, strict=True):
         if size or band.groups:
-            leaks = any(group.id in named for group in band.groups)
-            yield LegendEntry(band.slot, _label(band), size, leaks)
+            verdict = "growing" if band.slot == GROWING else "leak"
+            yield LegendEntry(
+                band.slot, _label(band), size, verdict if band.slot <= MORE_OF_LEAKS else ""
+            )
 
 
 def _label(band: Band) -> str:
@@ -339,7 +342,7 @@ def _squeezed(scale: TimeScale) -> str:
 def _markup(svg: str) -> Any:
     from markupsafe import Markup
 
-    return Markup(svg)  # it holds numbers and labels of our own only
+    return Markup(svg)  # ElementTree, which wrote it, escapes what is not of our own
 
 
 # --- tables ---------------------------------------------------------------------------------------

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-# The past never gets more than this share of the width, so that what was seen can be seen.
+# Where the past would take more of the width than the first of these, it gets the second, so that
+# what was seen can be seen.
+TRUE_TO_SCALE = 0.8
 MOST_PAST = 0.5
 # Label steps that people count in, in seconds; beyond a day in days.
 _STEPS_S = (
@@ -40,7 +42,8 @@ class TimeScale(NamedTuple):
         if whole <= 0:
             return 0.0
         natural = (self.watch_s - self.begin_s) / whole
-        return min(natural, self.most_past) if self.end_s > self.watch_s else natural
+        is_long = natural > max(TRUE_TO_SCALE, self.most_past)
+        return self.most_past if is_long and self.end_s > self.watch_s else natural
 
     @property
     def squeeze(self) -> float:
