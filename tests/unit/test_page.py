@@ -16,6 +16,7 @@ from leakscope.model import Frame
 from leakscope.policy import Trend
 from leakscope.renderers.page import drawing
 from leakscope.renderers.page.curves import (
+    GROWING,
     MOST_OF_LEAKS,
     MOST_OTHERS,
     band_sizes,
@@ -44,6 +45,7 @@ from tests.builders import (
     stay,
 )
 from tests.hostile import EVIL, harmful
+from tests.running import leakscope_cli
 from tests.samples import every, lives, pool, watched
 
 # As much as a page may take that is sent around.
@@ -77,6 +79,7 @@ def test_a_short_past_has_the_scale_of_the_watch():
 
 
 def test_a_long_past_leaves_half_for_the_watch():
+    assert TimeScale(-79, 0, 21).squeeze == pytest.approx(1)
     scale = TimeScale(-86400, 0, 60)
     assert scale.x(0) == pytest.approx(0.5)
     assert scale.squeeze == pytest.approx(1440)
@@ -157,9 +160,8 @@ def test_leaks_have_bands_of_their_own_first():
     leaking = [group(3, started(frame(f"leaks_{i}")), Trend.LEAKING) for i in range(6)]
     steady = [group(9, started(frame(f"works_{i}"))) for i in range(6)]
     bands = bands_of(report(*steady, *leaking, leaks=tuple(leak(one) for one in leaking)))
-    assert [len(band.groups) for band in bands] == [1] * MOST_OF_LEAKS + [2] + [1] * MOST_OTHERS + [
-        2
-    ]
+    sizes = [1] * MOST_OF_LEAKS + [6 - MOST_OF_LEAKS] + [1] * MOST_OTHERS + [6 - MOST_OTHERS]
+    assert [len(band.groups) for band in bands] == sizes
     assert len({band.slot for band in bands}) == len(bands)
 
 
@@ -268,6 +270,21 @@ def test_without_its_libraries_it_says_what_to_install(monkeypatch):
         drawing.check_installed()
 
 
+def test_it_fails_at_once_where_it_cannot_be_written(tmp_path):
+    look = tmp_path / "look.txt"
+    look.write_text("Thread 1 (idle)\n    run (a.py:3)\n")
+    missing = tmp_path / "missing" / "page.html"
+    for command in (("diff", look, look), ("replay", look)):
+        done = leakscope_cli(*command, "--html", missing)
+        assert done.returncode == 2
+        assert "cannot write to" in done.stderr
+
+
+def test_what_grows_stands_out_from_the_others():
+    bands = bands_of(report(group(9), group(7, started(frame("grows")), Trend.GROWING)))
+    assert [(band.slot, len(band.groups)) for band in bands[:2]] == [(GROWING, 1), (5, 1)]
+
+
 def test_an_hour_of_a_thousand_threads_is_below_a_megabyte():
     assert len(report_page(an_hour()).encode()) < MOST_BYTES
 
@@ -276,22 +293,29 @@ def test_the_longest_names_are_below_a_megabyte():
     assert len(report_page(an_hour("x" * 4000)).encode()) < MOST_BYTES
 
 
-def an_hour(prefix: str = "handle") -> Report:
-    """The most that an hour leaves of 1000 threads: 250 groups of 600 sizes, 20 of them leaks."""
+def test_the_deepest_stacks_and_most_leaks_are_below_a_megabyte():
+    page = report_page(an_hour(depth=400, leaks=120))
+    assert len(page.encode()) < MOST_BYTES
+    assert "340 frames between, not shown here" in page
+    assert "100 more leaks" in page
+
+
+def an_hour(prefix: str = "handle", *, depth: int = 30, leaks: int = 20) -> Report:
+    """The most that an hour leaves of 1000 threads: 250 groups of 600 sizes, some of them leaks."""
     groups = []
     for number in range(250):
-        inner = [frame(f"{prefix}_{number}_{i}", f"/srv/app/part_{i}.py", i) for i in range(30)]
+        inner = [frame(f"{prefix}_{number}_{i}", f"/srv/app/part_{i}.py", i) for i in range(depth)]
         frames = started(*inner)
         members = [
             stay(4 * number + i, frames=frames, born_s=-900.0 * i, began_s=-900.0 * i)
             for i in range(4)
         ]
         sizes = tuple(Point(6.0 * i, 3 + i % 2) for i in range(600))
-        trend = Trend.LEAKING if number < 20 else Trend.CHURNING
+        trend = Trend.LEAKING if number < leaks else Trend.CHURNING
         groups.append(group(frames=frames, trend=trend, members=members, points=sizes))
     return report(
         *groups,
-        leaks=tuple(leak(one, evidence=("A sentence of evidence.",) * 4) for one in groups[:20]),
+        leaks=tuple(leak(one, evidence=("A sentence of evidence.",) * 4) for one in groups[:leaks]),
         total_points=tuple(Point(6.0 * i, 1000 + i % 5) for i in range(600)),
         observed_s=3600.0,
         now_s=3600.0,

@@ -125,7 +125,7 @@ def total_curve(report: Report) -> Curve:
 
 
 def bands_of(report: Report) -> list[Band]:
-    """The bands of the stacked chart from the top: leaks, what grows, the biggest others, the rest."""
+    """The bands of the stacked chart from the top: leaks, what grows, big ones, the rest."""
     shown = [group for group in by_suspicion(report) if group.level is report.level]
     named = {id_ for leak in report.leaks for id_ in leak.groups}
     leaking = [g for g in shown if g.id in named or g.verdict.trend in LEAKS]

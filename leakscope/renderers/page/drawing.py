@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 # A function or path that is longer says no more, and could make the page as long as it likes.
-_LONGEST = 140
+_LONGEST = 120
+_MOST_FRAMES = 30  # of either end of a stack: deep recursion is the same again and again
 
 
 def check_installed() -> None:
@@ -70,7 +71,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(origin=origin, location=location)
+    environment.globals.update(origin=origin, location=location, most_frames=_MOST_FRAMES)
     environment.filters.update(short=_short, coded=_coded)
     return environment
 

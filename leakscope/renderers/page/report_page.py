@@ -53,6 +53,7 @@ from leakscope.timeline import timeline
 
 # Charts for so many leaks: a program with more has one cause too many to read them all.
 MOST_CHARTS = 12
+MOST_LEAKS = 20
 MOST_GROUPS = 600  # rows of the table
 MOST_NAMES = 5
 _SPARKLINE = 16
@@ -132,7 +133,11 @@ def report_page(report: Report) -> str:
             "title": f"{word}: {said}",
             "facts": tuple(_facts(report)),
             "processes": [process_line(target, report) for target in report.targets],
-            "leaks": [_card(i, leak, report, scale) for i, leak in enumerate(report.leaks, 1)],
+            "leaks": [
+                _card(number, leak, report, scale)
+                for number, leak in enumerate(report.leaks[:MOST_LEAKS], 1)
+            ],
+            "more_leaks": max(len(report.leaks) - MOST_LEAKS, 0),
             "deadline": deadline_sentence(report.deadline) if report.deadline else "",
             "growing": [g for g in by_suspicion(report) if g.verdict.trend is Trend.GROWING],
             "threads": _threads_chart(report, scale),
