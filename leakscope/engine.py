@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from leakscope.changes import Differ
 from leakscope.explaining import explained
@@ -29,6 +29,10 @@ from leakscope.stacks import Level, entry, real_frames, site
 from leakscope.unseen import NATIVE_GROWTH, unseen
 from leakscope.verdicts import judge
 
+if TYPE_CHECKING:
+    from leakscope.baseline import Baseline
+    from leakscope.excuses import Excuse
+
 # Less than this says nothing, not even that all is well: most leaks add less than a thread a
 # second.
 CLEAN_AFTER_S = 10.0
@@ -46,15 +50,26 @@ class View(NamedTuple):
 
     level: Level = Level.FUNCTION
     ignore: tuple[re.Pattern[str], ...] = ()  # of functions or files
+    excuses: tuple[Excuse, ...] = ()
+    baseline: Baseline | None = None  # what is in it is known, and no leak of this report
 
     def hides(self, facts: GroupFacts) -> bool:
         """Whether a group is to be left out."""
-        return any(
-            pattern.search(text)
-            for pattern in self.ignore
-            for frame in facts.frames
-            for text in (frame.function, frame.filename)
-        )
+        return self.reason_to_hide(facts) is not None
+
+    def reason_to_hide(self, facts: GroupFacts) -> str | None:
+        """Why a group is to be left out; None for one that is not."""
+        if any(_fits(pattern, facts) for pattern in self.ignore):
+            return "as --ignore asks"
+        fitting = (excuse for excuse in self.excuses if _fits(excuse.pattern, facts))
+        excuse = next(fitting, None)
+        return f"as --ignore-file asks: {excuse.reason}" if excuse else None
+
+
+def _fits(pattern: re.Pattern[str], facts: GroupFacts) -> bool:
+    return any(
+        pattern.search(text) for frame in facts.frames for text in (frame.function, frame.filename)
+    )
 
 
 DEFAULT_VIEW = View()
@@ -294,14 +309,17 @@ class Engine:
 
     def _left_out(self) -> tuple[str, ...]:
         """What --ignore hides is said, lest a leak be taken for health."""
-        if not self.view.ignore:
+        if not self.view.ignore and not self.view.excuses:
             return ()
-        hidden = [f for f in self.history.facts(Level.FUNCTION) if f.size and self.view.hides(f)]
-        if not hidden:
-            return ()
-        threads = sum(facts.size for facts in hidden)
-        groups = "1 group" if len(hidden) == 1 else f"{len(hidden)} groups"
-        return (f"ignored: {threads} threads in {groups}, as --ignore asks",)
+        hidden: dict[str, list[int]] = {}
+        for facts in self.history.facts(Level.FUNCTION):
+            reason = self.view.reason_to_hide(facts) if facts.size else None
+            if reason:
+                hidden.setdefault(reason, []).append(facts.size)
+        return tuple(
+            f"ignored: {sum(sizes)} threads in {_groups(len(sizes))}, {reason}"
+            for reason, sizes in hidden.items()
+        )
 
     def _noticeable_per_min(self) -> float | None:
         """The slowest leak that would have shown, as growth at least: enough threads in time."""
@@ -309,6 +327,10 @@ class Engine:
             return None
         long = self.observed_s > self.policy.min_watched_s
         return 60 * (self.policy.min_held if long else self.policy.growing_by) / self.observed_s
+
+
+def _groups(number: int) -> str:
+    return "1 group" if number == 1 else f"{number} groups"
 
 
 def _group(judged: Judged) -> Group:

@@ -144,8 +144,12 @@ class Members:
     def verdict(self) -> Overall:
         """The verdict of all."""
         if self._past:
-            return Overall.LEAKING
-        return worst(one.engine.findings().verdict for one in self._living.values())
+            verdict = Overall.LEAKING
+        else:
+            verdict = worst(one.engine.findings().verdict for one in self._living.values())
+        if self.view.baseline and verdict in (Overall.LEAKING, Overall.GROWING):
+            return self.report(Kind.SUMMARY, EndedBy.ONE_SAMPLE).verdict
+        return verdict
 
     @property
     def is_blind(self) -> bool:
@@ -186,7 +190,15 @@ class Members:
         return together(same, 0.0)
 
     def report(self, kind: Kind, ended_by: EndedBy, interval_s: float | None = None) -> Report:
-        """All that was found, as of the latest look at each."""
+        """All that was found, as of the latest look at each; what a baseline knows is apart."""
+        report = self._report(kind, ended_by, interval_s)
+        if self.view.baseline is None:
+            return report
+        from leakscope.baseline import against
+
+        return against(report, self.view.baseline)
+
+    def _report(self, kind: Kind, ended_by: EndedBy, interval_s: float | None) -> Report:
         living = [
             self._report_of(number, kind, ended_by, interval_s)
             for number, one in self._living.items()

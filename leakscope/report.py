@@ -11,7 +11,7 @@ from leakscope.facts import Point, Stay
 from leakscope.leaks import Leak
 from leakscope.limits import Deadline, ThreadCost
 from leakscope.model import Frame, Frames, Target
-from leakscope.policy import LEAKS, Verdict
+from leakscope.policy import LEAKS, Trend, Verdict
 from leakscope.stacks import Level
 
 
@@ -113,6 +113,22 @@ class Group:
         return 60 * (self.size - self.first) / observed_s if observed_s > 0 else None
 
 
+class Known(NamedTuple):
+    """A leak, or a group that grows, which a saved report had already; it is no faster now."""
+
+    id: str
+    groups: tuple[str, ...]  # ids; of a group its own
+    trend: Trend
+    size: int  # threads that leaked, or that the group has
+    rate_per_min: float
+    arrivals: int  # that the rate was counted from
+    rate_then_per_min: float | None  # None where that report does not tell
+    since_at: float | None  # Unix seconds
+    wait: str | None
+    site: Frame | None
+    why: str  # it is held to be known: a whole sentence
+
+
 class Member(NamedTuple):
     """One process of those that were looked at."""
 
@@ -152,7 +168,12 @@ class Report:
     native_grown: int = 0  # threads that are not Python's, more than at first
     cost: Cost | None = None  # None where nothing was spent: of a recording
     made_by: tuple[str, ...] = ()  # the command line of leakscope
+    known: tuple[Known, ...] = ()  # what a baseline had already, and is not among the leaks
     several: tuple[Member, ...] = ()  # what each process came to, where more than one was asked for
+
+    def knows(self, id_: str) -> bool:
+        """Whether the group with this id is one that a baseline had already."""
+        return any(id_ in known.groups for known in self.known)
 
     @property
     def members(self) -> tuple[Member, ...]:

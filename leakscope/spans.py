@@ -1,10 +1,17 @@
-"""Spans of time in words, for people. Pure."""
+"""Spans of time and moments in words, for people. Pure."""
 
 from __future__ import annotations
+
+from datetime import UTC, datetime
 
 _YEAR_S = 365.25 * 86400
 # Beyond this a forecast from a watch of minutes or hours says no more than "not soon".
 FORESEEABLE_S = 10 * _YEAR_S
+
+
+def moment(at: float) -> str:
+    """A moment, given in Unix seconds: `2026-03-01 14:02:11Z`."""
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S}Z"
 
 
 def duration(seconds: float) -> str:

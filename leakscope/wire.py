@@ -17,7 +17,7 @@ from leakscope.leaks import Leak
 from leakscope.limits import Deadline, ThreadCost
 from leakscope.model import Frame, Missed, Target
 from leakscope.policy import Trend
-from leakscope.report import Cost, Group, Member, Report
+from leakscope.report import Cost, Group, Known, Member, Report
 from leakscope.stacks import Level
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ def report_document(report: Report) -> Document:
         made_by=list(report.made_by) or None,
         not_seen=list(report.not_seen),
         leaks=[_leak(leak) for leak in report.leaks],
+        known=[_known(known) for known in report.known],
         groups=[_group(group, report) for group in report.groups],
     )
 
@@ -321,6 +322,22 @@ def _leak(leak: Leak) -> Document:
         "evidence": list(leak.evidence),
         "cause": None if leak.cause is None else leak.cause._asdict(),
         "culprit": None if leak.culprit is None else leak.culprit._asdict(),
+    }
+
+
+def _known(known: Known) -> Document:
+    return {
+        "id": known.id,
+        "groups": list(known.groups),
+        "verdict": known.trend.value,
+        "count": known.size,
+        "rate_per_min": _rate(known.rate_per_min),
+        "arrivals": known.arrivals,
+        "rate_then_per_min": _rate(known.rate_then_per_min),
+        "since": _moment(known.since_at),
+        "wait": known.wait,
+        "site": _frame_or_null(known.site),
+        "why": known.why,
     }
 
 

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from leakscope.errors import UsageProblem
 from leakscope.levels import Level
 from leakscope.redaction import Redaction
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+    from leakscope.baseline import Baseline
     from leakscope.engine import View
+    from leakscope.excuses import Excuse
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -137,6 +140,45 @@ view_options = _all(
     ),
 )
 
+
+def _baseline(_context: click.Context, _parameter: click.Parameter, path: str | None) -> Any:
+    """The baseline in a file. Raises UsageProblem where it holds none."""
+    if path is None:
+        return None
+    from leakscope.sources.saved import read_baseline
+
+    return read_baseline(path)
+
+
+def _excuses(_context: click.Context, _parameter: click.Parameter, path: str | None) -> Any:
+    """The excuses in a file. Raises UsageProblem where it cannot be read."""
+    if path is None:
+        return ()
+    from leakscope.sources.saved import read_excuses
+
+    return read_excuses(path)
+
+
+# What is no news, though it may grow.
+alarm_options = _all(
+    option(
+        "--baseline",
+        type=click.Path(dir_okay=False),
+        callback=_baseline,
+        metavar="REPORT",
+        help="Leaks and growth that this saved report (--json) had already are no alarms, unless "
+        "they grow faster now.",
+    ),
+    option(
+        "--ignore-file",
+        "excuses",
+        type=click.Path(dir_okay=False),
+        callback=_excuses,
+        metavar="FILE",
+        help="Leave out groups as --ignore does: each line a regex, then # and the reason.",
+    ),
+)
+
 # What is said of the target's command line, and of its variables.
 redact_option = option(
     "--redact",
@@ -243,11 +285,23 @@ writing_options = _writing_options("output")
 writing_options_beside = _writing_options("error")
 
 
-def view_of(group_by: str, ignore: tuple[re.Pattern[str], ...]) -> View:
-    """The view that these options ask for."""
+def view_of(
+    group_by: str,
+    ignore: tuple[re.Pattern[str], ...],
+    baseline: Baseline | None = None,
+    excuses: tuple[Excuse, ...] = (),
+) -> View:
+    """The view that these options ask for. Raises UsageProblem where they do not go together."""
     from leakscope.engine import View
 
-    return View(Level(group_by), ignore)
+    level = Level(group_by)
+    if baseline is not None and baseline.level is not level:
+        raise UsageProblem(
+            f"{baseline.name} was saved with --group-by {baseline.level}, and this is --group-by "
+            f"{level}: their groups cannot be compared",
+            f"Watch with --group-by {baseline.level}.",
+        )
+    return View(level, ignore, excuses, baseline)
 
 
 def set_up_log(*, verbose: bool) -> None:

@@ -13,6 +13,7 @@ from leakscope.commands.beside import beside_options
 from leakscope.commands.invocation import made_by
 from leakscope.commands.options import (
     Duration,
+    alarm_options,
     format_option,
     option,
     redact_option,
@@ -28,8 +29,10 @@ from leakscope.printable import printable
 from leakscope.redaction import Redaction, redacted
 
 if TYPE_CHECKING:
+    from leakscope.baseline import Baseline
     from leakscope.commands.following import Follower
     from leakscope.engine import View
+    from leakscope.excuses import Excuse
     from leakscope.report import Report
     from leakscope.rounds import Event
     from leakscope.sources.recording import Recording
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
 )
 @verdict_options
 @beside_options
+@alarm_options
 @format_option(*OF_REPORTS)
 @redact_option
 @view_options
@@ -52,6 +56,8 @@ def command(
     exit_zero: bool,
     fail_on: tuple[str, ...],
     beside: Sequence[Follower],
+    baseline: Baseline | None,
+    excuses: tuple[Excuse, ...],
     format_: str,
     redact: Redaction,
     ignore: tuple[re.Pattern[str], ...],
@@ -68,7 +74,9 @@ def command(
     """
 
     set_up_log(verbose=verbose)
-    report, lost = replay(file, view_of(group_by, ignore), until, redaction=redact)
+    report, lost = replay(
+        file, view_of(group_by, ignore, baseline, excuses), until, redaction=redact
+    )
     if lost and not quiet:
         click.echo(f"leakscope: {printable(file)} is cut off: {printable(lost)}", err=True)
     for follow in beside:

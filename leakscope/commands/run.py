@@ -12,6 +12,7 @@ import click
 
 from leakscope.commands.beside import beside_options
 from leakscope.commands.options import (
+    alarm_options,
     blocking_option,
     format_option,
     redact_option,
@@ -28,8 +29,10 @@ from leakscope.errors import LeakscopeError
 from leakscope.redaction import Redaction
 
 if TYPE_CHECKING:
+    from leakscope.baseline import Baseline
     from leakscope.commands.following import Follower
     from leakscope.commands.looking import Watched
+    from leakscope.excuses import Excuse
     from leakscope.report import Report
     from leakscope.sources.program import Program
     from leakscope.sources.stopping import Stop
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
 @click.argument("words", metavar="COMMAND...", nargs=-1, required=True, type=click.UNPROCESSED)
 @sampling_options
 @verdict_options
+@alarm_options
 @beside_options
 @format_option(*OF_REPORTS)
 @blocking_option
@@ -61,6 +65,8 @@ def command(
     exit_on_leak: bool,
     exit_zero: bool,
     fail_on: tuple[str, ...],
+    baseline: Baseline | None,
+    excuses: tuple[Excuse, ...],
     beside: Sequence[Follower],
     format_: str,
     output: str,
@@ -99,7 +105,7 @@ def command(
         watching = partial(
             watch,
             asked._replace(pids=(program.pid,), is_started=True),
-            view_of(group_by, ignore),
+            view_of(group_by, ignore, baseline, excuses),
             Schedule(interval, duration, count),
             recorder=recorder,
             exit_on_leak=exit_on_leak,

@@ -12,6 +12,7 @@ import click
 from leakscope.commands.beside import beside_options
 from leakscope.commands.options import (
     Pid,
+    alarm_options,
     format_option,
     looking_options,
     redact_option,
@@ -27,13 +28,16 @@ from leakscope.commands.statuses import status_of, status_of_recording
 from leakscope.redaction import Redaction
 
 if TYPE_CHECKING:
+    from leakscope.baseline import Baseline
     from leakscope.commands.following import Follower
+    from leakscope.excuses import Excuse
 
 
 @click.command("watch", short_help="Follow the threads of a process and say which stacks leak.")
 @click.argument("pids", metavar="[PID]...", type=Pid(), nargs=-1)
 @sampling_options
 @verdict_options
+@alarm_options
 @beside_options
 @format_option(*OF_REPORTS)
 @looking_options
@@ -51,6 +55,8 @@ def command(
     exit_on_leak: bool,
     exit_zero: bool,
     fail_on: tuple[str, ...],
+    baseline: Baseline | None,
+    excuses: tuple[Excuse, ...],
     beside: Sequence[Follower],
     format_: str,
     output: str,
@@ -91,7 +97,7 @@ def command(
     watching = partial(
         watch,
         Asked(pids, children, blocking, None if every_dump or blocking else max_cpu / 100, redact),
-        view_of(group_by, ignore),
+        view_of(group_by, ignore, baseline, excuses),
         Schedule(interval, duration, count),
         recorder=recorder,
         exit_on_leak=exit_on_leak,

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from leakscope.leaks import Leak
 from leakscope.limits import deadline_sentence
-from leakscope.policy import Trend
 from leakscope.printable import clipped, printable
 from leakscope.renderers.text import stack_lines
 from leakscope.renderers.wording import (
@@ -18,8 +17,9 @@ from leakscope.renderers.wording import (
     cost_sentence,
     doing_of,
     doing_of_leak,
+    growing_groups,
     how_it_was_watched,
-    moment,
+    known_line,
     names_of,
     place,
     plural,
@@ -29,6 +29,7 @@ from leakscope.renderers.wording import (
     verdict_words,
 )
 from leakscope.report import Group, Kind, Report
+from leakscope.spans import moment
 from leakscope.timeline import timeline
 
 # Enough to see what else there is; all of them are in the JSON.
@@ -47,6 +48,8 @@ def lines(report: Report) -> Iterator[str]:
     for number, leak in enumerate(report.leaks, 1):
         yield from _leak(number, leak, report)
     yield from _growing(report)
+    for known in report.known:
+        yield from ("", escaped(f"{known_line(known)}. {known.why}"))
     yield from _groups(report)
     if report.kind is Kind.DUMP:
         yield from _stacks(report)
@@ -115,7 +118,7 @@ def _diagnosis(leak: Leak) -> Iterator[str]:
 
 
 def _growing(report: Report) -> Iterator[str]:
-    growing = [group for group in by_suspicion(report) if group.verdict.trend is Trend.GROWING]
+    growing = growing_groups(report)
     if growing:
         yield from ("", "## What grows, and is not proven to leak", "")
     for group in growing[:TOP_GROUPS]:

@@ -21,11 +21,12 @@ from leakscope.renderers.wording import (
     cost_sentence,
     doing_of,
     doing_of_leak,
+    growing_groups,
     how_it_was_watched,
     in_processes,
+    known_line,
     leak_numbers,
     location,
-    moment,
     names_of,
     place,
     plural,
@@ -36,7 +37,7 @@ from leakscope.renderers.wording import (
     verdict_words,
 )
 from leakscope.report import Group, Kind, Member, Overall, Report
-from leakscope.spans import duration
+from leakscope.spans import duration, moment
 from leakscope.stacks import real_frames
 from leakscope.timeline import timeline
 
@@ -114,6 +115,7 @@ def report_lines(report: Report) -> Iterator[str]:
         yield from _leak_lines(number, leak, report)
         yield ""
     yield from _growing_lines(report)
+    yield from _known_lines(report)
     yield from _deadline_lines(report)
     yield from _timeline_lines(report)
     if report.groups:
@@ -159,11 +161,20 @@ def _diagnosis_lines(leak: Leak) -> Iterator[str]:
 
 def _growing_lines(report: Report) -> Iterator[str]:
     """Why groups are held to grow, and what would tell more."""
-    growing = [group for group in by_suspicion(report) if group.verdict.trend is Trend.GROWING]
+    growing = growing_groups(report)
     for group in growing[:TOP_GROWING]:
         yield f"growing: {plural(group.size, 'thread')}  [{doing_of(group)}]  {place(group.site)}"
         yield from (f"  {printable(sentence)}" for sentence in group.verdict.evidence)
     if growing:
+        yield ""
+
+
+def _known_lines(report: Report) -> Iterator[str]:
+    """What a baseline had already."""
+    for known in report.known:
+        yield known_line(known)
+        yield f"  {printable(known.why)}"
+    if report.known:
         yield ""
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 
 from leakscope.engine import CLEAN_AFTER_S, CLEAN_AFTER_SAMPLES
 from leakscope.leaks import Leak
 from leakscope.model import Frame, RunState, Target
 from leakscope.policy import LEAKS, Trend
 from leakscope.printable import clipped, printable, short_path
-from leakscope.report import EndedBy, Group, Overall, Report
+from leakscope.report import EndedBy, Group, Known, Overall, Report
 from leakscope.spans import duration
 
 TOP_PROCESSES = 3  # of a group
@@ -51,7 +50,7 @@ def _leaking(report: Report) -> str:
 
 
 def _growing(report: Report) -> str:
-    growing = sum(group.verdict.trend is Trend.GROWING for group in report.groups)
+    growing = len(growing_groups(report))
     if not growing and report.native_grown > 0:
         return (
             f"growing: {plural(report.native_grown, 'native thread')} more in "
@@ -157,15 +156,36 @@ def by_suspicion(report: Report) -> list[Group]:
     return sorted(living, key=lambda group: (rank(group), -group.size, group.id))
 
 
+def growing_groups(report: Report) -> list[Group]:
+    """The groups that grow, the most suspicious first; without those that a baseline knows."""
+    return [
+        group
+        for group in by_suspicion(report)
+        if group.verdict.trend is Trend.GROWING and not report.knows(group.id)
+    ]
+
+
+def known_line(known: Known) -> str:
+    """What a baseline knows already: `known  42 threads  +12.0/min  [lock]  app/jobs.py:41 run`."""
+    return (
+        f"known: {plural(known.size, 'thread')}  {known.rate_per_min:+.1f}/min  "
+        f"[{known.wait or '-'}]  {place(known.site)}"
+    )
+
+
 def verdict_words(report: Report) -> dict[str, str]:
     """The verdict of each group by its id; one that only leaks along with others is `of leak 1`."""
     named = leak_numbers(report)
     return {
-        group.id: f"of leak {named[group.id]}"
-        if group.id in named and group.verdict.trend not in LEAKS
-        else group.verdict.trend.value
+        group.id: _verdict_word(group, named, is_known=report.knows(group.id))
         for group in report.groups
     }
+
+
+def _verdict_word(group: Group, named: Mapping[str, int], *, is_known: bool) -> str:
+    if group.id in named and group.verdict.trend not in LEAKS:
+        return f"of leak {named[group.id]}"
+    return "known" if is_known and group.id not in named else group.verdict.trend.value
 
 
 def leak_numbers(report: Report) -> dict[str, int]:
@@ -278,11 +298,6 @@ def cost_sentence(report: Report) -> str:
     some_held = (cost.descriptors or 0) >= 0.1
     held = f" and {cost.descriptors:.1f} descriptors" if some_held else ""
     return f"each new thread took {cost.memory_bytes / 1024:.0f} KiB{held}"
-
-
-def moment(at: float) -> str:
-    """A moment, given in Unix seconds: `2026-03-01 14:02:11Z`."""
-    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S}Z"
 
 
 def command_line(words: Sequence[str]) -> str:

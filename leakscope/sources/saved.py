@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from leakscope.baseline import Baseline, baseline_of
 from leakscope.checked import (
     BadValue,
     count,
@@ -26,6 +27,7 @@ from leakscope.checked import text as checked_text
 from leakscope.diffing import Look, Stack
 from leakscope.dumps import BadDump, threads_of
 from leakscope.errors import UsageProblem
+from leakscope.excuses import Excuse, excuses
 from leakscope.model import Changes, Frame, Frames, Snapshot, ThreadKey
 from leakscope.printable import clipped
 from leakscope.rounds import Ended, Of
@@ -79,6 +81,31 @@ def opened_saved(path: str) -> Iterator[Recording | Iterator[Any]]:
             yield (document for _, document in _documents(lines))
         else:
             raise _BadFile("neither a recording nor JSON of leakscope's", number or 1)
+
+
+def read_baseline(path: str) -> Baseline:
+    """What a report in a file had already. Raises UsageProblem, with file and line number."""
+    name = "standard input" if path == STDIN else path
+    with opened_saved(path) as saved:
+        if isinstance(saved, Recording):
+            raise UsageProblem(
+                f"{name} is a recording, and a baseline is a report",
+                f"Make one of it: leakscope replay {name} --json > baseline.json",
+            )
+        try:
+            return baseline_of(saved, name)
+        except (BadValue, KeyError) as error:
+            raise UsageProblem(f"{name} is no baseline: {wrong(error)}") from None
+
+
+def read_excuses(path: str) -> tuple[Excuse, ...]:
+    """What an --ignore-file leaves out, and why. Raises UsageProblem."""
+    try:
+        return excuses(Path(path).read_text(encoding="utf-8").splitlines(), path)
+    except OSError as error:
+        raise UsageProblem(f"cannot read {path}: {error.strerror or error}") from None
+    except ValueError as error:
+        raise UsageProblem(f"{path} is not text in UTF-8: {error}") from None
 
 
 @contextmanager

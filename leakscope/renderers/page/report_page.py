@@ -10,7 +10,6 @@ from leakscope.averages import mean
 from leakscope.leaks import Leak
 from leakscope.limits import deadline_sentence
 from leakscope.model import Frames
-from leakscope.policy import Trend
 from leakscope.renderers.page.charts import Fit, Way, leak_chart, stacked, way_chart
 from leakscope.renderers.page.curves import (
     GROWING,
@@ -34,9 +33,10 @@ from leakscope.renderers.wording import (
     command_line,
     doing_of,
     doing_of_leak,
+    growing_groups,
     how_it_was_watched,
     in_processes,
-    moment,
+    known_line,
     names_of,
     place,
     plural,
@@ -47,7 +47,7 @@ from leakscope.renderers.wording import (
     verdict_words,
 )
 from leakscope.report import Group, Report
-from leakscope.spans import FORESEEABLE_S, duration, roughly
+from leakscope.spans import FORESEEABLE_S, duration, moment, roughly
 from leakscope.stacks import real_frames
 from leakscope.timeline import timeline
 
@@ -139,7 +139,8 @@ def report_page(report: Report) -> str:
             ],
             "more_leaks": max(len(report.leaks) - MOST_LEAKS, 0),
             "deadline": deadline_sentence(report.deadline) if report.deadline else "",
-            "growing": [g for g in by_suspicion(report) if g.verdict.trend is Trend.GROWING],
+            "growing": growing_groups(report),
+            "known": [(known_line(known), printable(known.why)) for known in report.known],
             "threads": _threads_chart(report, scale),
             "legend": tuple(_legend(report)),
             "rows": rows[:MOST_GROUPS],
