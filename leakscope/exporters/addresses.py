@@ -39,11 +39,10 @@ def address_of(text: str) -> Address:
     in_brackets = host.startswith("[") and host.endswith("]")
     if in_brackets:
         host = host[1:-1]
+    has_others = any(mark in host for mark in "[]") or (":" in host) != in_brackets
     is_port = port.isascii() and port.isdigit() and len(port) <= len(str(_LAST_PORT))
-    if not is_port or int(port) > _LAST_PORT or (":" in host) != in_brackets:
+    if not is_port or int(port) > _LAST_PORT or has_others:
         raise UsageProblem(
             f"cannot listen on {text!r}: not an address such as 9400, 127.0.0.1:9400 or [::1]:9400"
         )
-    if in_brackets and not host:
-        raise UsageProblem(f"cannot listen on {text!r}: there is no host in the brackets")
     return Address(host if colon and host else LOOPBACK, int(port))

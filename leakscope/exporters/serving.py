@@ -25,6 +25,7 @@ MOST_AT_ONCE = 16
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 64  # of five, as by default, most of a crowd would be left to try again
 
     def __init__(self, family: int, where: Any, handler: type[BaseHTTPRequestHandler]) -> None:
         self.address_family = family
