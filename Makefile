@@ -22,7 +22,7 @@ PYZ := .venv-pyz
 PYZ_STAMP := $(PYZ)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint format types acceptance coverage soak score bench bench-quick pyz pythons browser pictures readme clean
+.PHONY: help venv demo test lint format types acceptance coverage soak score bench bench-quick pyz pythons browser prometheus pictures readme clean
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## */\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -116,6 +116,9 @@ pythons:  ## Bring Python 3.14 and 3.15 into .pythons, for the tests to attach t
 browser:  ## Bring what the tests open the page with: chromium (Debian, as root) and axe-core
 	.ci/install-browser .browser
 
+prometheus:  ## Bring Prometheus into .prometheus, for the tests to be scraped by (Debian)
+	.ci/install-prometheus .prometheus
+
 pictures: $(STAMP)  ## Draw the README's pictures from a real watch
 	$(RUN) -m tests.pictures .pictures/watch.svg .pictures/page.webp
 
@@ -123,6 +126,6 @@ readme: $(STAMP)  ## Write the help texts in the README and the table of faults 
 	$(RUN) -m tests.readme_blocks
 	$(RUN) -m tests.faults.table
 
-clean:  ## Remove all that was made here but .pythons and .browser
+clean:  ## Remove all that was made here but .pythons, .prometheus and .browser
 	rm -rf $(VENV) $(SCENARIOS) $(BENCH) $(PYZ) build dist .acceptance.json .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov
 	find leakscope tests -name __pycache__ -type d -prune -exec rm -rf {} +

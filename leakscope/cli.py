@@ -34,6 +34,7 @@ COMMANDS = {
     "doctor": "Say what can and can't be seen of a process, and why.",
     "ps": "List the Python processes that you can look at.",
     "schema": "Print the JSON Schema of the reports.",
+    "assets": "Write out alert rules, a dashboard and recipes.",
 }
 
 

@@ -105,7 +105,13 @@ LAYERS = {
     "sources/rounds": 12,
     "sources": 13,
     # What other programs are given.
+    "assets": 0,
     "metrics": 10,
+    "exporters/addresses": 1,
+    "exporters/serving": 2,
+    "exporters/prometheus": 11,
+    "exporters/textfile": 12,
+    "exporters": 13,
     # How it is shown.
     "renderers/columns": 1,
     "renderers/json_diff": 11,
@@ -139,6 +145,8 @@ LAYERS = {
     "commands/targets": 15,
     "commands/printing": 15,
     "commands/ps": 16,
+    "commands/exporting": 16,
+    "commands/assets": 16,
     "commands/following": 16,
     "commands/on_leak": 16,
     "commands/beside": 17,
@@ -158,6 +166,8 @@ LAYERS = {
 # Top-level module to the parts of leakscope that may import it, as prefixes of module paths.
 DOORS = {
     "click": ("cli", "commands"),
+    "http": ("exporters/",),
+    "prometheus_client": ("exporters/",),
     "psutil": ("sources/",),
     "jinja2": ("renderers/page/",),
     "pygal": ("renderers/page/",),

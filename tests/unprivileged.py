@@ -14,6 +14,7 @@ import pytest
 
 import leakscope
 from leakscope.sources.pyspy import find_pyspy
+from tests.pythons import find_pythons
 from tests.running import unmeasured
 
 NOBODY = 65534
@@ -64,3 +65,21 @@ def shared_folder() -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder)
+
+
+def anyones_python() -> Path:
+    """An interpreter that every user can run; the test is skipped where there is none."""
+    for python in [*find_pythons().values(), Path("/usr/bin/python3")]:
+        tried = subprocess.run(
+            [python, "-c", ""], user=NOBODY, cwd="/", check=False, stderr=subprocess.DEVNULL
+        ) if _may_run(python) else None  # fmt: skip
+        if tried is not None and tried.returncode == 0:
+            return python
+    pytest.skip("no Python here that another user can run")
+
+
+def _may_run(python: Path) -> bool:
+    """Whether another user can reach a file."""
+    return python.exists() and all(
+        folder.stat().st_mode & 0o005 == 0o005 for folder in python.resolve().parents
+    )

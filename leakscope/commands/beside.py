@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from leakscope.commands.options import Command, option
+from leakscope.errors import UsageProblem
 
 if TYPE_CHECKING:
     from leakscope.commands.following import Follower
@@ -40,6 +42,28 @@ def _on_leak(command: str) -> Follower:
     return OnLeak(command)
 
 
+def _listen(address: str) -> Follower:
+    _need_prometheus_client()
+    from leakscope.commands.exporting import Scraped
+
+    return Scraped(address)
+
+
+def _textfile(path: str) -> Follower:
+    _need_prometheus_client()
+    from leakscope.commands.exporting import InTextFile
+
+    return InTextFile(path)
+
+
+def _need_prometheus_client() -> None:
+    if find_spec("prometheus_client") is None:
+        raise UsageProblem(
+            "--listen and --textfile need the package prometheus-client",
+            "Install it where leakscope is: python -m pip install prometheus-client",
+        )
+
+
 # Name of the parameter -> (its option, from its value to what follows the watch). What is imported
 # for one is imported when it is asked for.
 BESIDE: dict[str, tuple[Callable[[Command], Command], Callable[[Any], Follower]]] = {
@@ -69,6 +93,25 @@ BESIDE: dict[str, tuple[Callable[[Command], Command], Callable[[Any], Follower]]
             "input; for at most 30 s.",
         ),
         _on_leak,
+    ),
+    "listen": (
+        option(
+            "--listen",
+            metavar="[HOST:]PORT",
+            help="Let a Prometheus scrape the metrics there while it goes on; without HOST only "
+            "this machine reaches them. Needs leakscope[prometheus].",
+        ),
+        _listen,
+    ),
+    "textfile": (
+        option(
+            "--textfile",
+            type=_FILE,
+            metavar="FILE.prom",
+            help="Keep the metrics in this file, for node_exporter's textfile collector; it is "
+            "replaced each 5 s. Needs leakscope[prometheus].",
+        ),
+        _textfile,
     ),
 }
 

@@ -53,10 +53,12 @@ class Watched(NamedTuple):
     members: Members
     events: tuple[Event, ...]
     schedule: Schedule
+    cost: Cost  # what looking has taken until now, but for the CPU time of leakscope itself
 
     def report(self, ended_by: EndedBy = EndedBy.ONE_SAMPLE) -> Report:
         """The report as of this round."""
-        return self.members.report(Kind.SUMMARY, ended_by, self.schedule.interval_s)
+        report = self.members.report(Kind.SUMMARY, ended_by, self.schedule.interval_s)
+        return _with_cost(report, self.cost)
 
     @property
     def samples(self) -> tuple[Snapshot | Tick, ...]:
@@ -177,8 +179,11 @@ def look_once(asked: Asked, view: View, pyspy: PySpy | None = None) -> Report:
 
 def _finished(report: Report, asked: Asked, source: _Source) -> Report:
     """The report with what made it, and what that took of this process since it began."""
-    cost = replace(source.cost, own_cpu_s=time.process_time())
-    return replace(report, cost=cost, made_by=made_by(asked.redaction))
+    return replace(_with_cost(report, source.cost), made_by=made_by(asked.redaction))
+
+
+def _with_cost(report: Report, cost: Cost) -> Report:
+    return replace(report, cost=replace(cost, own_cpu_s=time.process_time()))
 
 
 class _Intake:
@@ -286,7 +291,7 @@ def watch(
                 _begin(recorder, asked, schedule, events)
             has_begun = True
             intake.take(events)
-            on_round(Watched(members, events, schedule))
+            on_round(Watched(members, events, schedule, source.cost))
             if exit_on_leak and members.verdict is Overall.LEAKING:
                 ended_by = EndedBy.LEAK
                 break

@@ -15,7 +15,7 @@ from tests.documents import Document, checked, checked_lines, group_at
 from tests.faults.processes import children
 from tests.pythons import find_pythons
 from tests.running import PROGRAMS, leakscope_cli, running, watching
-from tests.unprivileged import NOBODY, as_nobody
+from tests.unprivileged import NOBODY, anyones_python, as_nobody
 
 pytestmark = [
     pytest.mark.attach,
@@ -146,33 +146,14 @@ def with_shared_library() -> Path:
 # --- users ----------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def anyones_python() -> Path:
-    """An interpreter that every user can run."""
-    for python in [*find_pythons().values(), Path("/usr/bin/python3")]:
-        tried = subprocess.run(
-            [python, "-c", ""], user=NOBODY, cwd="/", check=False, stderr=subprocess.DEVNULL
-        ) if may_run(python) else None  # fmt: skip
-        if tried is not None and tried.returncode == 0:
-            return python
-    pytest.skip("no Python here that another user can run")
-
-
-def may_run(python: Path) -> bool:
-    """Whether another user can reach a file."""
-    return python.exists() and all(
-        folder.stat().st_mode & 0o005 == 0o005 for folder in python.resolve().parents
-    )
-
-
 @pytest.fixture
-def of_nobody(anyones_python: Path, open_folder: Path) -> Iterator[int]:
+def of_nobody(open_folder: Path) -> Iterator[int]:
     """A target that belongs to a user without rights."""
     for name in ("misfortunes.py", "command_loop.py"):
         shutil.copy(PROGRAMS / name, open_folder)
     become = ("setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups")
     program = str(open_folder / "misfortunes.py")
-    with running(program, python=anyones_python, launcher=become) as target:
+    with running(program, python=anyones_python(), launcher=become) as target:
         yield target.pid
 
 

@@ -1,0 +1,88 @@
+"""A small HTTP server that a Prometheus scrapes; it never holds up the watch, nor outlives it."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import socketserver
+import threading
+from http.server import ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+from leakscope.errors import UsageProblem
+from leakscope.exporters.addresses import Address
+
+if TYPE_CHECKING:
+    from http.server import BaseHTTPRequestHandler
+
+_log = logging.getLogger(__name__)
+
+# Each connection has a thread. Who says nothing for so long is cut off, and who comes when so many
+# are there is turned away: a tool that finds leaking threads is not to leak its own.
+PATIENCE_S = 10.0
+MOST_AT_ONCE = 16
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 64  # of five, as by default, most of a crowd would be left to try again
+
+    def __init__(self, family: int, where: Any, handler: type[BaseHTTPRequestHandler]) -> None:
+        self.address_family = family
+        self._free = threading.BoundedSemaphore(MOST_AT_ONCE)
+        super().__init__(where, handler)
+
+    def server_bind(self) -> None:
+        # Not HTTPServer's, which asks the DNS for its own name and may wait for that.
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = self.server_address[:2]  # type: ignore[assignment]
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if not self._free.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except BaseException:
+            self._free.release()
+            raise
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        _log.debug("a request from %s failed", client_address, exc_info=True)
+
+
+class Serving:
+    """Listens from when it is made, and answers from a thread of its own until it is closed."""
+
+    def __init__(self, address: Address, handler: type[BaseHTTPRequestHandler]) -> None:
+        """Raises UsageProblem when nothing can listen there."""
+
+        class Patient(handler):  # type: ignore[misc, valid-type]
+            timeout = PATIENCE_S
+
+        try:
+            family, _, _, _, where = socket.getaddrinfo(
+                address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            )[0]
+            self._server = _Server(family, where, Patient)
+        except (OSError, UnicodeError) as error:
+            why = getattr(error, "strerror", None) or str(error)
+            raise UsageProblem(f"cannot listen on {address}: {why}") from None
+        threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True).start()
+
+    @property
+    def address(self) -> Address:
+        """Where it listens, in numbers."""
+        host, port = self._server.socket.getsockname()[:2]
+        return Address(host, port)
+
+    def close(self) -> None:
+        """Answer no more. Returns when the port is free."""
+        self._server.shutdown()
+        self._server.server_close()

@@ -1,0 +1,287 @@
+"""The recipes for containers, as far as they can be tried without Kubernetes and Docker.
+
+Each recipe's rights are read from the recipe, given to a leakscope here by setpriv and unshare, and
+must be enough; one right less must not be.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from leakscope.assets import assets
+from tests.documents import checked
+from tests.rights import Rights, need, of_container, of_docker_run
+from tests.running import PROGRAMS, leakscope_cli, running, unmeasured
+from tests.unprivileged import NOBODY, anyones_python, as_nobody
+
+pytestmark = pytest.mark.attach
+
+WORKERS = 4
+SERVICE = ("--pool", str(WORKERS), "--requests", "0")
+FILES = {asset.path: asset.content.decode() for asset in assets()}
+ROOT_WITH_ONE = Rights(0, frozenset({"SYS_PTRACE"}), may_gain=False, may_write=False)
+WAIT_S = 30.0
+
+
+def documents(path: str) -> dict[str, dict[str, Any]]:
+    """What a manifest holds, by kind."""
+    return {document["kind"]: document for document in yaml.safe_load_all(FILES[path])}
+
+
+def containers(pod: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {container["name"]: container for container in pod["containers"]}
+
+
+def rights_in_pod(path: str) -> Rights:
+    """Those of leakscope in a sidecar's manifest."""
+    pod = documents(path)["Pod"]["spec"]
+    assert pod["shareProcessNamespace"]
+    return of_container(containers(pod)["leakscope"], pod)
+
+
+def rights_in_daemonset() -> Rights:
+    pod = documents("kubernetes/daemonset.yaml")["DaemonSet"]["spec"]["template"]["spec"]
+    assert pod["hostPID"]
+    return of_container(containers(pod)["leakscope"], pod)
+
+
+def stand_in(folder: Path, name: str) -> Callable[..., list[str]]:
+    """Run a recipe with a program of that name which only says how it was called."""
+    program = folder / name
+    program.write_text("""#!/bin/sh\nprintf '%s\\n' "$@"\n""")
+    program.chmod(0o755)
+
+    def called(recipe: str, *args: str, **env: str) -> list[str]:
+        run = subprocess.run(
+            ["sh", "-s", *args] if recipe == "-" else ["sh", recipe, *args],
+            capture_output=True, check=True, text=True, stdin=subprocess.DEVNULL,
+            env={**os.environ, **env, "PATH": f"{folder}:{os.environ['PATH']}"},
+        )  # fmt: skip
+        return run.stdout.splitlines()
+
+    return called
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Path:
+    """The recipes as a person has them."""
+    folder = tmp_path / "assets"
+    assert leakscope_cli("assets", folder).returncode == 0
+    return folder
+
+
+@pytest.fixture
+def of_nobody(open_folder: Path) -> Iterator[int]:
+    """A service of a user without rights."""
+    for name in ("leaky_service.py", "command_loop.py"):
+        shutil.copy(PROGRAMS / name, open_folder)
+    become = ("setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups")
+    program = str(open_folder / "leaky_service.py")
+    with running(program, *SERVICE, python=anyones_python(), launcher=become) as target:
+        yield target.pid
+
+
+def dumped(rights: Rights, pid: int) -> subprocess.CompletedProcess[str]:
+    """What leakscope with these rights says of a process; of another user's, run as root."""
+    assert rights.user == 0
+    return subprocess.run(
+        [*rights.launcher(), sys.executable, "-m", "leakscope", "dump", str(pid), "--json"],
+        capture_output=True, check=False, text=True, timeout=60, env=unmeasured(),
+    )  # fmt: skip
+
+
+def saw_the_pool(run: subprocess.CompletedProcess[str]) -> bool:
+    assert run.returncode == 0, run.stderr
+    sites = {group["site"]["function"]: group["count"] for group in checked(run.stdout)["groups"]}
+    return bool(sites["pool_worker"] == WORKERS)
+
+
+def yama_forbids() -> bool:
+    scope = Path("/proc/sys/kernel/yama/ptrace_scope")
+    return scope.exists() and scope.read_text().strip() != "0"
+
+
+# --- what the recipes ask for ---------------------------------------------------------------------
+
+
+def test_every_recipe_asks_for_no_more_than_one_capability(written, tmp_path):
+    assert rights_in_pod("kubernetes/sidecar.yaml") == ROOT_WITH_ONE
+    assert rights_in_daemonset() == ROOT_WITH_ONE
+    attached = yaml.safe_load(FILES["kubernetes/debug-container.yaml"])
+    assert of_container(attached, {}) == ROOT_WITH_ONE
+    docker = stand_in(tmp_path, "docker")
+    watch = str(written / "docker/watch.sh")
+    asked = docker(watch, "app", "watch", "--duration", "5m")
+    assert of_docker_run(asked) == ROOT_WITH_ONE
+    assert asked[-3:] == ["watch", "--duration", "5m"]
+    assert "--pid=container:app" in asked
+    asked = docker(watch, "app", "ps", LEAKSCOPE_USER="10001:10001")
+    assert of_docker_run(asked) == ROOT_WITH_ONE._replace(user=10001, capabilities=frozenset())
+
+
+def test_the_sidecar_of_the_same_user_passes_the_restricted_standard():
+    pod = documents("kubernetes/sidecar-same-user.yaml")["Pod"]["spec"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert not {"hostPID", "hostNetwork", "hostIPC", "volumes"} & pod.keys()
+    for container in pod["containers"]:
+        said = container["securityContext"]
+        assert said["capabilities"] == {"drop": ["ALL"]}
+        assert said["allowPrivilegeEscalation"] is False
+        assert not {"runAsUser", "privileged"} & said.keys()  # the same user, the pod's
+
+
+def test_the_debugging_container_is_customised_by_the_file_beside_the_script(written, tmp_path):
+    kubectl = stand_in(tmp_path, "kubectl")
+    script = str(written / "kubernetes/debug.sh")
+    asked = kubectl(script, "pod-1", "app", "watch", "--duration", "5m")
+    assert asked[:2] == ["debug", "pod-1"]
+    assert "--target=app" in asked
+    assert "--profile=general" in asked
+    (custom,) = [word.removeprefix("--custom=") for word in asked if word.startswith("--custom=")]
+    assert Path(custom).samefile(written / "kubernetes/debug-container.yaml")
+    assert asked[asked.index("--") :] == ["--", "leakscope", "watch", "--duration", "5m"]
+
+
+@pytest.mark.parametrize(
+    ("client", "command", "recipe"),
+    [
+        ("docker", ("run", "--help"), "docker/watch.sh"),
+        ("kubectl", ("debug", "--help"), "kubernetes/debug.sh"),
+    ],
+)
+def test_the_client_knows_the_options(client, command, recipe, written, tmp_path):
+    if shutil.which(client) is None:
+        pytest.skip(f"there is no {client} here")
+    known = subprocess.run([client, *command], capture_output=True, check=False, text=True).stdout
+    asked = stand_in(tmp_path, client)(str(written / recipe), "one", "two", "three")
+    options = asked[: asked.index("--")] if "--" in asked else asked
+    missing = [
+        word for word in options if word.startswith("--") and word.split("=")[0] not in known
+    ]
+    assert not missing
+
+
+@pytest.mark.parametrize("script", [path for path in FILES if path.endswith(".sh")])
+def test_a_script_says_how_it_is_used(script, written):
+    run = subprocess.run(["sh", str(written / script)], capture_output=True, check=False, text=True)
+    assert run.returncode == 2
+    assert run.stderr.startswith("usage: ")
+
+
+# --- whether that is enough -----------------------------------------------------------------------
+
+
+def test_root_with_one_capability_sees_the_process_of_another_user(of_nobody):
+    need(*ROOT_WITH_ONE.launcher())
+    assert saw_the_pool(dumped(ROOT_WITH_ONE, of_nobody))
+
+
+def test_root_with_one_capability_sees_a_process_with_all(tmp_path):
+    need(*ROOT_WITH_ONE.launcher())
+    with running("leaky_service.py", *SERVICE) as target:
+        assert saw_the_pool(dumped(ROOT_WITH_ONE, target.pid))
+        without = ROOT_WITH_ONE._replace(capabilities=frozenset())
+        refused = dumped(without, target.pid)
+    assert refused.returncode == 4, "then it asks for a right that it does not need"
+    assert "SYS_PTRACE" in refused.stderr
+
+
+def test_the_same_user_sees_it_with_no_capability(of_nobody, open_folder):
+    rights = rights_in_pod("kubernetes/sidecar-same-user.yaml")
+    assert rights == ROOT_WITH_ONE._replace(user=rights.user, capabilities=frozenset())
+    need(*rights.launcher())
+    run = as_nobody(open_folder, "dump", str(of_nobody), "--json", launcher=rights.launcher())
+    if yama_forbids():
+        assert run.returncode == 4
+        assert "ptrace_scope" in run.stderr
+    else:
+        assert saw_the_pool(run)
+
+
+def test_another_user_with_no_capability_is_told_what_it_lacks(open_folder):
+    rights = rights_in_pod("kubernetes/sidecar-same-user.yaml")
+    need(*rights.launcher())
+    with running("leaky_service.py", *SERVICE) as target:
+        run = as_nobody(open_folder, "dump", str(target.pid), launcher=rights.launcher())
+    assert run.returncode == 4
+    assert "not permitted" in run.stderr
+
+
+def test_in_the_process_namespace_of_the_target_it_finds_the_only_python():
+    """As `kubectl debug --target` and `docker run --pid=container:` have it."""
+    alone = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
+    need(*alone)
+    with running("leaky_service.py", *SERVICE, launcher=alone) as target:
+        children = Path(f"/proc/{target.pid}/task/{target.pid}/children").read_text().split()
+        inside = ("nsenter", "--target", children[0], "--pid", "--mount", *ROOT_WITH_ONE.launcher())
+        run = subprocess.run(
+            [*inside, sys.executable, "-m", "leakscope", "dump", "--json"],
+            capture_output=True, check=False, text=True, timeout=60, env=unmeasured(),
+        )  # fmt: skip
+        assert saw_the_pool(run)
+        assert json.loads(run.stdout)["targets"][0]["pid"] == 1
+
+
+# --- the node's loop ------------------------------------------------------------------------------
+
+
+def test_the_node_is_watched_process_by_process(tmp_path):
+    rights = rights_in_daemonset()
+    need(*rights.launcher())
+    loop = tmp_path / "watch-node.sh"
+    loop.write_text(documents("kubernetes/daemonset.yaml")["ConfigMap"]["data"]["watch-node.sh"])
+    for name, command in {"leakscope": "-m leakscope", "python3": ""}.items():
+        (tmp_path / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {command} "$@"\n')
+        (tmp_path / name).chmod(0o755)
+    figures, state = tmp_path / "textfiles", tmp_path / "state"
+    figures.mkdir()
+    stale = figures / "leakscope-1.prom"
+    stale.touch()
+    folders = {"TEXTFILES": str(figures), "RUNNING": str(state)}
+    settings = {"WATCH_PATTERN": "--pool 4 --requests 0 --pollers", "WATCH_AT_MOST": "2"}
+    environment = {
+        **unmeasured(), **folders, **settings,
+        "LOOK_EACH_S": "0.5", "PATH": f"{tmp_path}:{os.environ['PATH']}",
+    }  # fmt: skip
+    # Of a container only the image is read-only: the folders that it writes to are mounted.
+    writable = rights._replace(may_write=True)
+    service = ("leaky_service.py", *SERVICE, "--pollers")
+    with (
+        running(*service, "1") as first,
+        running(*service, "2") as second,
+        subprocess.Popen(
+            [*writable.launcher(), "sh", str(loop)], env=environment, start_new_session=True
+        ) as agent,
+    ):
+        paths = [figures / f"leakscope-{target.pid}.prom" for target in (first, second)]
+        try:
+            until(lambda: all(path.exists() for path in paths))
+            assert not stale.exists()
+            first.end()
+            until(lambda: not paths[0].exists())
+            until(lambda: not (state / str(first.pid)).exists())
+        finally:
+            agent.send_signal(signal.SIGTERM)
+        assert agent.wait(WAIT_S) == 0
+        assert list(figures.iterdir()) == []
+        assert list(state.iterdir()) == []
+
+
+def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)

@@ -1,0 +1,223 @@
+"""What is exported: the figures of one report and no other, by a server that can be relied on."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
+from prometheus_client.parser import text_string_to_metric_families as text_format
+
+from leakscope.errors import UsageProblem
+from leakscope.exporters import serving
+from leakscope.exporters.addresses import Address, address_of
+from leakscope.exporters.prometheus import LatestReport
+from leakscope.exporters.serving import Serving
+from leakscope.exporters.textfile import TextFile
+from leakscope.policy import Trend
+from leakscope.report import Report
+from tests.builders import HOSTILE, frame, group, hostile_report, leak, report, started
+from tests.prometheus import fetched
+
+SCRAPES = 1000
+
+
+def suspect(number: int, size: int = 9) -> Report:
+    """A report with one leak, in a function of that number."""
+    found = group(size, started(frame(f"consume_{number}")), Trend.LEAKING)
+    return report(found, leaks=(leak(found),))
+
+
+def series_of(text: str) -> set[str]:
+    return {line.rpartition(" ")[0] for line in text.splitlines() if not line.startswith("#")}
+
+
+@contextlib.contextmanager
+def served(latest: LatestReport) -> Iterator[Address]:
+    server = Serving(address_of(":0"), latest.handler())
+    try:
+        yield server.address
+    finally:
+        server.close()
+
+
+# --- addresses ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("9400", Address("127.0.0.1", 9400)),
+        (":9400", Address("127.0.0.1", 9400)),
+        ("0", Address("127.0.0.1", 0)),
+        ("0.0.0.0:9400", Address("0.0.0.0", 9400)),
+        ("localhost:9400", Address("localhost", 9400)),
+        ("[::1]:9400", Address("::1", 9400)),
+        ("[::]:65535", Address("::", 65535)),
+    ],
+)
+def test_an_address_without_a_host_is_of_this_machine_only(text, address):
+    assert address_of(text) == address
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", ":", "host", "host:", "host:http", "::1", "::1:9400", "[]:9400", "[host:9400", ":65536",
+     ":-1", ":+1", ":1_0", ":\u0661", ":" + "9" * 5000],
+)  # fmt: skip
+def test_what_is_no_address_is_refused(text):
+    with pytest.raises(UsageProblem, match="cannot listen on"):
+        address_of(text)
+
+
+@pytest.mark.parametrize(
+    ("host", "is_loopback"),
+    [("127.0.0.1", True), ("127.8.9.1", True), ("::1", True), ("0.0.0.0", False), ("::", False),
+     ("10.0.0.1", False), ("localhost", False)],
+)  # fmt: skip
+def test_only_numbers_tell_who_reaches_an_address(host, is_loopback):
+    assert Address(host, 9400).is_loopback is is_loopback
+
+
+def test_an_address_that_is_taken_is_told_in_a_line():
+    with served(LatestReport()) as address, pytest.raises(UsageProblem) as refused:
+        Serving(address, LatestReport().handler())
+    assert str(refused.value) == f"cannot listen on {address}: Address already in use"
+
+
+# --- the figures ----------------------------------------------------------------------------------
+
+
+def test_before_the_first_report_there_is_nothing():
+    assert LatestReport().text() == b""
+
+
+def test_the_series_of_a_group_that_has_ended_are_gone():
+    latest = LatestReport()
+    latest.show(suspect(1))
+    before = series_of(latest.text().decode())
+    assert any("consume_1" in series for series in before)
+    latest.show(report())
+    after = series_of(latest.text().decode())
+    assert not any("group=" in series for series in after)
+    latest.show(suspect(1))
+    assert series_of(latest.text().decode()) == before
+
+
+def test_a_change_of_verdict_breaks_no_other_series():
+    def series(trend: Trend) -> set[str]:
+        latest = LatestReport()
+        latest.show(report(group(9, trend=trend)))
+        return series_of(latest.text().decode())
+
+    changed = series(Trend.GROWING) ^ series(Trend.LEAKING)
+    assert {name.partition("{")[0] for name in changed} == {"leakscope_group_verdict"}
+
+
+def test_text_of_the_target_is_harmless_and_does_not_forge_a_series():
+    latest = LatestReport()
+    latest.show(hostile_report(HOSTILE))
+    text = latest.text().decode()
+    assert all(line.isprintable() for line in text.splitlines())
+    assert "\u202e" not in text
+    names = {family.name for family in text_format(text)}
+    latest.show(hostile_report('x"} 1\nforged{a="'))
+    forged = {family.name for family in text_format(latest.text().decode())}
+    assert forged == names
+
+
+def test_a_scraper_gets_the_format_that_it_asks_for():
+    latest = LatestReport()
+    latest.show(suspect(1))
+    with served(latest) as address:
+        assert list(text_format(fetched(f"http://{address}/metrics")))
+        connection = http.client.HTTPConnection(address.host, address.port, timeout=10)
+        wanted = {"Accept": "application/openmetrics-text; version=1.0.0"}
+        connection.request("GET", "/metrics", headers=wanted)
+        answer = connection.getresponse()
+        assert "openmetrics-text" in answer.headers["Content-Type"]
+        assert list(open_metrics(answer.read().decode()))
+
+
+def test_a_thousand_scrapes_while_suspects_come_and_go_leak_no_series_and_no_thread():
+    latest = LatestReport()
+    latest.show(suspect(0))
+    expected = len(series_of(latest.text().decode()))
+    threads = threading.active_count()
+    with served(latest) as address:
+        for number in range(SCRAPES):
+            latest.show(suspect(number))
+            found = series_of(fetched(f"http://{address}/metrics"))
+            assert len(found) == expected
+            assert {name for name in found if "consume_" in name} == {
+                name for name in found if f'consume_{number}"' in name
+            }
+    assert threading.active_count() <= threads + serving.MOST_AT_ONCE
+
+
+# --- the server -----------------------------------------------------------------------------------
+
+
+def test_who_says_nothing_takes_no_more_than_a_few_threads(monkeypatch):
+    monkeypatch.setattr(serving, "PATIENCE_S", 0.2)
+    latest = LatestReport()
+    latest.show(suspect(1))
+    threads = threading.active_count()
+    with served(latest) as address, contextlib.ExitStack() as stack:
+        silent = [
+            stack.enter_context(socket.create_connection(address, timeout=10))
+            for _ in range(3 * serving.MOST_AT_ONCE)
+        ]
+        for connection in silent:
+            assert connection.recv(1) == b"", "cut off, or turned away"
+        assert threading.active_count() <= threads + serving.MOST_AT_ONCE + 1
+        assert fetched(f"http://{address}/metrics")
+
+
+def test_a_client_that_goes_away_is_no_trouble(capfd):
+    latest = LatestReport()
+    latest.show(suspect(1))
+    with served(latest) as address:
+        for request in (
+            b"",
+            b"GET /metrics HTTP/1.1\r\n\r\n",
+            b"\x00\xff\r\n\r\n",
+            b"PUT / HTTP/1.1\r\n\r\n",
+        ):
+            with socket.create_connection(address, timeout=10) as connection:
+                connection.sendall(request)
+        assert fetched(f"http://{address}/metrics")
+    assert capfd.readouterr() == ("", "")
+
+
+# --- the text file --------------------------------------------------------------------------------
+
+
+def test_a_text_file_is_replaced_as_a_whole_and_named_by_a_label(tmp_path):
+    path = tmp_path / "web.prom"
+    file = TextFile(str(path))
+    file.write(suspect(1))
+    first = path.stat().st_ino
+    assert all('target="web"' in series for series in series_of(path.read_text()))
+    file.write(suspect(2))
+    assert path.stat().st_ino != first, "never written into, but made anew"
+    assert "consume_1" not in path.read_text()
+    file.close()
+    assert os.listdir(tmp_path) == ["web.prom"]
+
+
+@pytest.mark.parametrize("name", ["web.txt", "web", "web.prom.txt", ".prom"])
+def test_a_text_file_that_would_never_be_read_is_refused(name, tmp_path):
+    with pytest.raises(UsageProblem, match=r"only files in \.prom"):
+        TextFile(str(tmp_path / name))
+
+
+def test_a_folder_that_is_not_there_is_told_at_once(tmp_path: Path):
+    with pytest.raises(UsageProblem, match="cannot write to"):
+        TextFile(str(tmp_path / "missing" / "web.prom"))
