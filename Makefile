@@ -22,7 +22,7 @@ PYZ := .venv-pyz
 PYZ_STAMP := $(PYZ)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint format types acceptance coverage soak score bench bench-quick pyz pythons pictures readme clean
+.PHONY: help venv demo test lint format types acceptance coverage soak score bench bench-quick pyz pythons readers pictures readme clean
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## */\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -113,6 +113,9 @@ $(PYZ_STAMP): $(STAMP)
 pythons:  ## Bring Python 3.14 and 3.15 into .pythons, for the tests to attach to (Debian)
 	.ci/install-pythons .pythons
 
+readers: $(STAMP)  ## Bring the readers of our formats into .readers: speedscope's schema, inferno
+	.ci/install-readers .readers
+
 pictures: $(STAMP)  ## Draw the README's picture from a real watch
 	$(RUN) -m tests.pictures .pictures/watch.svg
 
@@ -120,6 +123,6 @@ readme: $(STAMP)  ## Write the help texts in the README and the table of faults 
 	$(RUN) -m tests.readme_blocks
 	$(RUN) -m tests.faults.table
 
-clean:  ## Remove all that was made here but .pythons
+clean:  ## Remove all that was made here but .pythons and .readers
 	rm -rf $(VENV) $(SCENARIOS) $(BENCH) $(PYZ) build dist .acceptance.json .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov
 	find leakscope tests -name __pycache__ -type d -prune -exec rm -rf {} +

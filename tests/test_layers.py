@@ -102,8 +102,16 @@ LAYERS = {
     "sources": 13,
     # What other programs are given.
     "metrics": 10,
+    "exporters/openmetrics": 11,
+    "exporters": 13,
     # How it is shown.
     "renderers/columns": 1,
+    "renderers/folded": 10,
+    "renderers/diff_folded": 11,
+    "renderers/openmetrics": 12,
+    "renderers/diff_openmetrics": 12,
+    "renderers/speedscope": 13,
+    "renderers/diff_speedscope": 14,
     "renderers/json_diff": 11,
     "renderers/json_report": 11,
     "renderers/wording": 12,
@@ -144,6 +152,7 @@ LAYERS = {
 # Top-level module to the parts of leakscope that may import it, as prefixes of module paths.
 DOORS = {
     "click": ("cli", "commands"),
+    "prometheus_client": ("exporters/",),
     "psutil": ("sources/",),
     "rich": ("renderers/terminal", "commands/printing"),  # there for a type only
     "subprocess": ("sources/",),

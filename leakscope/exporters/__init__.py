@@ -1,0 +1,1 @@
+"""What hands a watch's figures to systems that watch many machines."""
