@@ -22,7 +22,7 @@ PYZ := .venv-pyz
 PYZ_STAMP := $(PYZ)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint format types acceptance coverage soak score bench bench-quick pyz pythons browser prometheus pictures readme clean
+.PHONY: help venv demo test lint format types acceptance coverage soak score bench bench-quick pyz pythons browser prometheus readers pictures readme clean
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## */\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -119,6 +119,9 @@ browser:  ## Bring what the tests open the page with: chromium (Debian, as root)
 prometheus:  ## Bring Prometheus into .prometheus, for the tests to be scraped by (Debian)
 	.ci/install-prometheus .prometheus
 
+readers: $(STAMP)  ## Bring the readers of our formats into .readers: speedscope's schema, inferno
+	.ci/install-readers .readers
+
 pictures: $(STAMP)  ## Draw the README's pictures from a real watch
 	$(RUN) -m tests.pictures .pictures/watch.svg .pictures/page.webp
 
@@ -126,6 +129,6 @@ readme: $(STAMP)  ## Write the help texts in the README and the table of faults 
 	$(RUN) -m tests.readme_blocks
 	$(RUN) -m tests.faults.table
 
-clean:  ## Remove all that was made here but .pythons, .prometheus and .browser
+clean:  ## Remove all that was made here but what .ci brought: .pythons, .browser and the like
 	rm -rf $(VENV) $(SCENARIOS) $(BENCH) $(PYZ) build dist .acceptance.json .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov
 	find leakscope tests -name __pycache__ -type d -prune -exec rm -rf {} +

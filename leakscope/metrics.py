@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from leakscope import __version__
+from leakscope.diffing import Diff
 from leakscope.model import Frame
 from leakscope.policy import LEAKS, Trend
 from leakscope.printable import clipped, printable
@@ -242,3 +243,32 @@ _FAMILIES: tuple[tuple[str, str, str, Callable[[Report], Iterator[Sample]]], ...
         "1, with the version of leakscope.", _build,
     ),
 )  # fmt: skip
+
+
+# --- a comparison ---------------------------------------------------------------------------------
+
+
+def diff_families(diff: Diff) -> Iterator[Family]:
+    """The figures of a comparison: the threads of both looks, and the groups that grew most."""
+    threads = (
+        Sample({"look": "before"}, diff.threads_before),
+        Sample({"look": "after"}, diff.threads_after),
+    )
+    yield Family("leakscope_diff_threads", "gauge", "Threads that were compared.", threads)
+    grown = tuple(
+        Sample(
+            {"group": change.id, "site": _site(change.site), "wait": _label(change.wait or "")},
+            change.growth,
+        )
+        for change in diff.changes[:TOP_GROUPS]
+        if change.growth > 0
+    )
+    if grown:
+        help_ = "By how many threads the group has grown, of the groups that grew most."
+        yield Family("leakscope_diff_group_growth_threads", "gauge", help_, grown)
+    yield Family(
+        "leakscope_diff_has_grown",
+        "gauge",
+        "1 if a group has grown by as many threads as it takes, else 0.",
+        (Sample({}, int(diff.has_grown)),),
+    )

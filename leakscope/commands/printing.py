@@ -16,12 +16,18 @@ OF_REPORTS = {
     "markdown": "markdown",
     "json": "json_report",
     "ndjson": "json_report",
+    "folded": "folded",
+    "speedscope": "speedscope",
+    "openmetrics": "openmetrics",
 }
 OF_DIFFS = {
     "text": "diff_text",
     "markdown": "diff_markdown",
     "json": "json_diff",
     "ndjson": "json_diff",
+    "folded": "diff_folded",
+    "speedscope": "diff_speedscope",
+    "openmetrics": "diff_openmetrics",
 }
 
 

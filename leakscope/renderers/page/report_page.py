@@ -10,6 +10,7 @@ from leakscope.averages import mean
 from leakscope.leaks import Leak
 from leakscope.limits import deadline_sentence
 from leakscope.model import Frames
+from leakscope.printable import printable
 from leakscope.renderers.page.charts import Fit, Way, leak_chart, stacked, way_chart
 from leakscope.renderers.page.curves import (
     GROWING,
@@ -116,6 +117,15 @@ def lines(report: Report) -> list[str]:
     return report_page(report).split("\n")
 
 
+# What the template calls itself.
+_WORDING = {
+    "place": place,
+    "doing_of": doing_of,
+    "plural": plural,
+    "real_frames": real_frames,
+}
+
+
 def report_page(report: Report) -> str:
     """The whole page."""
     scale = scale_of(report)
@@ -154,10 +164,7 @@ def report_page(report: Report) -> str:
             "closing": how_it_was_watched(report),
             "made_by": command_line(report.made_by) if report.made_by else "",
             "events": [(moment(event.at), event.what) for event in timeline(report)],
-            "place": place,
-            "doing_of": doing_of,
-            "plural": plural,
-            "real_frames": real_frames,
+            **_WORDING,
         },
     )
 
