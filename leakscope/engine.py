@@ -16,6 +16,7 @@ from leakscope.limits import (
     Resources,
     ThreadCost,
     nearest_deadline,
+    nearest_limit,
     relative_error,
     thread_cost,
     with_cost,
@@ -243,6 +244,7 @@ class Engine:
             now_s=self.now_s,
             deadline=self._deadline(leaks, each),
             thread_cost=each,
+            nearest_limit=nearest_limit(self.resources[-1].limits) if self.resources else None,
             native_grown=self.native_grown,
             cost=cost,
         )

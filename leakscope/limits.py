@@ -100,6 +100,12 @@ def nearest_deadline(
     )
 
 
+def nearest_limit(limits: Iterable[Limit]) -> Limit | None:
+    """The limit of which the greatest part is used."""
+    known = [limit for limit in limits if limit.allowed > 0]
+    return max(known, key=lambda limit: limit.used / limit.allowed, default=None)
+
+
 def deadline_sentence(deadline: Deadline) -> str:
     """When what runs out: `pids.max 2048 (cgroup /pod1) in 14 h, between 11 h and 19 h`."""
     limit, latest_s = deadline.limit, deadline.latest_s

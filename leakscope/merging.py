@@ -15,7 +15,7 @@ from typing import NamedTuple
 from leakscope.facts import Point, common_wait
 from leakscope.history import MAX_POINTS, thinned
 from leakscope.leaks import Leak
-from leakscope.limits import Deadline, ThreadCost
+from leakscope.limits import Deadline, ThreadCost, nearest_limit
 from leakscope.policy import LEAKS, Trend, Verdict
 from leakscope.report import Group, Kind, Overall, Report
 from leakscope.stacks import entry, real_frames, site
@@ -135,6 +135,7 @@ def merged(living: Sequence[Report], ended: Report | None, past: Mapping[str, Pa
         now_s=now_s,
         deadline=_deadline(living),
         thread_cost=_thread_cost(living),
+        nearest_limit=nearest_limit(r.nearest_limit for r in living if r.nearest_limit),
         native_grown=sum(report.native_grown for report in living),
     )
 

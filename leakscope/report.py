@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from leakscope.facts import Point, Stay
 from leakscope.leaks import Leak
-from leakscope.limits import Deadline, ThreadCost
+from leakscope.limits import Deadline, Limit, ThreadCost
 from leakscope.model import Frame, Frames, Target
 from leakscope.policy import LEAKS, Trend, Verdict
 from leakscope.stacks import Level
@@ -42,6 +42,7 @@ class EndedBy(StrEnum):
     LEAK = "leak"
     ONE_SAMPLE = "one sample"
     RECORDING = "end of recording"
+    NOT_YET = "not ended"  # what a watch has found so far
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +166,7 @@ class Report:
     now_s: float
     deadline: Deadline | None = None  # the limit that the leaks will hit first
     thread_cost: ThreadCost | None = None
+    nearest_limit: Limit | None = None  # of which the greatest part is used, leak or not
     native_grown: int = 0  # threads that are not Python's, more than at first
     cost: Cost | None = None  # None where nothing was spent: of a recording
     made_by: tuple[str, ...] = ()  # the command line of leakscope

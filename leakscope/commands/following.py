@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from leakscope.commands.looking import Watched
 from leakscope.commands.printing import OF_REPORTS, print_lines, renderer, wants_color
+from leakscope.errors import UsageProblem
 from leakscope.output import Output
 from leakscope.policy import Trend
 from leakscope.report import Report
 from leakscope.sources.stopping import Stop, stopped_by_signals
+
+if TYPE_CHECKING:
+    from leakscope.renderers.live.state import Setting
 
 
 class Follower(Protocol):
@@ -47,7 +53,7 @@ def followed(
     """
     stop = Stop(*pids)
     with nullcontext() if of_program else stopped_by_signals(stop):
-        with follower(out, format_, color, quiet=quiet, live=not of_program) as follow:
+        with follower(out, format_, color, stop, quiet=quiet, live=not of_program) as follow:
 
             def sample(watched: Watched) -> None:
                 for each in (follow, *beside):
@@ -60,15 +66,18 @@ def followed(
 
 
 def follower(
-    out: Output, format_: str, color: str, *, quiet: bool, live: bool = True
+    out: Output, format_: str, color: str, stop: Stop, *, quiet: bool, live: bool = True
 ) -> AbstractContextManager[Follower]:
-    """The follower for a format; the live view when a person reads text at a terminal."""
+    """The follower for a format; the live view when a person reads text at a terminal.
+
+    The view has a key that ends the watch: it sets `stop`.
+    """
     if format_ in ("json", "ndjson"):
         return _as_it_is(JsonLines(out))
     if format_ != "text":
         return _as_it_is(AtTheEnd(out, renderer(OF_REPORTS, format_)))
-    if live and out.is_terminal and not quiet:
-        return _live(out, color)
+    if live and out.is_terminal and not quiet and _can_be_drawn_on():
+        return _live(out, color, stop)
     return _as_it_is(TextLines(out, color, quiet=quiet))
 
 
@@ -78,22 +87,51 @@ def _as_it_is(follow: Follower) -> Iterator[Follower]:
 
 
 @contextmanager
-def _live(out: Output, color: str) -> Iterator[Follower]:
-    from leakscope.renderers.terminal import LiveView, console_for
+def _live(out: Output, color: str, stop: Stop) -> Iterator[Follower]:
+    from leakscope.commands.live import LiveView
+    from leakscope.renderers.terminal import console_for
 
-    with LiveView(console_for(color=wants_color(out, color))) as view:
+    console = console_for(color=wants_color(out, color))
+    with LiveView(console, stop.set, _written) as view:
         yield _Live(view.update, TextLines(out, color, quiet=True))
+
+
+def _can_be_drawn_on() -> bool:
+    """Whether the terminal can show a view: it moves its cursor, and no shell is using it."""
+    from leakscope.keyboard import is_in_foreground
+
+    return os.environ.get("TERM", "dumb") not in ("dumb", "unknown") and is_in_foreground()
+
+
+def _written(report: Report) -> str:
+    """Writes what was found so far to a file in this directory; what is to be said of that."""
+    from leakscope.renderers.text import report_lines
+
+    pids = "-".join(str(target.pid) for target in report.targets[:1])
+    at = time.strftime("%Y%m%d-%H%M%S", time.localtime(report.ended_at))
+    path = f"leakscope-{pids}-{at}.txt"
+    try:
+        out = Output(path)
+        out.lines(report_lines(report))
+        out.close()
+    except UsageProblem as problem:
+        return str(problem)
+    return f"the report as of now is in {path}"
 
 
 class _Live:
     """The live view, and the text report when it has closed."""
 
-    def __init__(self, update: Callable[[Report], None], at_end: TextLines) -> None:
+    def __init__(self, update: Callable[[Report, Setting], None], at_end: TextLines) -> None:
         self._update = update
         self._at_end = at_end
 
     def sample(self, watched: Watched) -> None:
-        self._update(watched.report())
+        from leakscope.renderers.live.state import Setting
+
+        schedule = watched.schedule
+        setting = Setting(duration_s=schedule.duration_s, samples=schedule.count)
+        self._update(watched.report(), setting)
 
     def finish(self, report: Report) -> None:
         self._at_end.finish(report)

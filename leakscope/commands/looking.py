@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import click
@@ -53,12 +54,11 @@ class Watched(NamedTuple):
     members: Members
     events: tuple[Event, ...]
     schedule: Schedule
-    cost: Cost  # what looking has taken until now, but for the CPU time of leakscope itself
+    finished: Callable[[Report], Report]  # with what made it, and what that took until now
 
-    def report(self, ended_by: EndedBy = EndedBy.ONE_SAMPLE) -> Report:
+    def report(self, ended_by: EndedBy = EndedBy.NOT_YET) -> Report:
         """The report as of this round."""
-        report = self.members.report(Kind.SUMMARY, ended_by, self.schedule.interval_s)
-        return _with_cost(report, self.cost)
+        return self.finished(self.members.report(Kind.SUMMARY, ended_by, self.schedule.interval_s))
 
     @property
     def samples(self) -> tuple[Snapshot | Tick, ...]:
@@ -179,11 +179,8 @@ def look_once(asked: Asked, view: View, pyspy: PySpy | None = None) -> Report:
 
 def _finished(report: Report, asked: Asked, source: _Source) -> Report:
     """The report with what made it, and what that took of this process since it began."""
-    return replace(_with_cost(report, source.cost), made_by=made_by(asked.redaction))
-
-
-def _with_cost(report: Report, cost: Cost) -> Report:
-    return replace(report, cost=replace(cost, own_cpu_s=time.process_time()))
+    cost = replace(source.cost, own_cpu_s=time.process_time())
+    return replace(report, cost=cost, made_by=made_by(asked.redaction))
 
 
 class _Intake:
@@ -282,6 +279,7 @@ def watch(
     members = Members(view, replace(DEFAULT_POLICY, one_look=schedule.count == 1))
     intake = _Intake(members, recorder)
     source = _source(asked, schedule, stop)
+    finished = partial(_finished, asked=asked, source=source)
     ended_by: EndedBy | None = None
     has_begun = False
     try:
@@ -291,7 +289,7 @@ def watch(
                 _begin(recorder, asked, schedule, events)
             has_begun = True
             intake.take(events)
-            on_round(Watched(members, events, schedule, source.cost))
+            on_round(Watched(members, events, schedule, finished))
             if exit_on_leak and members.verdict is Overall.LEAKING:
                 ended_by = EndedBy.LEAK
                 break
@@ -302,7 +300,7 @@ def watch(
         intake.close(ended_by)
     members.left_out = members.left_out or source.left_out()
     members.judge_anew()
-    return _finished(members.report(Kind.SUMMARY, ended_by, schedule.interval_s), asked, source)
+    return finished(members.report(Kind.SUMMARY, ended_by, schedule.interval_s))
 
 
 def _begin(recorder: Recorder, asked: Asked, schedule: Schedule, events: tuple[Event, ...]) -> None:

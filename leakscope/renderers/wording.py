@@ -26,6 +26,7 @@ ENDED = {
     EndedBy.LEAK: "ended because of the leak",
     EndedBy.ONE_SAMPLE: "ended after one sample",
     EndedBy.RECORDING: "ended where the recording ends",
+    EndedBy.NOT_YET: "it goes on",
 }
 
 

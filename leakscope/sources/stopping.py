@@ -59,14 +59,20 @@ class Stop:
 
 @contextlib.contextmanager
 def stopped_by_signals(stop: Stop) -> Iterator[None]:
-    """SIGINT and SIGTERM end the watch normally; a second SIGINT the program, with status 130."""
+    """SIGINT, SIGTERM and SIGHUP end the watch; a second SIGINT the program, with status 130.
+
+    A hangup that was to be ignored stays so: nohup asks for that.
+    """
 
     def handler(number: int, _frame: FrameType | None) -> None:
         if stop.signalled and number == signal.SIGINT:
             _die()
         stop.set()
 
-    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    ending = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        ending.append(signal.SIGHUP)
+    before = {number: signal.signal(number, handler) for number in ending}
     try:
         yield
     finally:
