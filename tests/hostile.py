@@ -36,8 +36,8 @@ EVIL = st.one_of(
 
 # The colours that a text report and a live view have: rich's SGR, with or without parameters.
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-# What rich's live view moves the cursor by: up, to the line's beginning, erase, hide, show.
-_LIVE = re.compile(r"\x1b\[(?:\d*A|2K|\?25[lh])|\r")
+# What rich's live view steers by: to a line and column, the other screen and back, hide, show.
+_LIVE = re.compile(r"\x1b\[(?:\d+;\d+H|H|\?1049[lh]|\?25[lh])|\r")
 
 
 def harmful(text: str, *, live: bool = False) -> set[str]:

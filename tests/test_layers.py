@@ -150,6 +150,7 @@ LAYERS = {
     "renderers/live/findings": 14,
     "renderers/live/header": 14,
     "renderers/live/help": 14,
+    "renderers/live/stack": 14,
     "renderers/live/detail": 15,
     "renderers/live/overview": 15,
     "renderers/live/view": 16,

@@ -29,7 +29,8 @@ from leakscope.errors import UsageProblem
 from leakscope.limits import Limit, Resources, Usage
 from leakscope.model import Missed, Target
 from leakscope.renderers.diff_text import lines as diff_lines
-from leakscope.renderers.terminal import report_view
+from leakscope.renderers.live.state import Page, Setting, ViewState
+from leakscope.renderers.live.view import view
 from leakscope.renderers.text import dump_lines, report_lines
 from leakscope.stacks import Level
 from leakscope.tape import Encoder, End, Head
@@ -140,7 +141,9 @@ def read_by_all(path: str) -> None:
         checked(encode(report_document(report)))
         list(report_lines(report))
         list(dump_lines(report))
-        Console(file=io.StringIO(), width=80).print(report_view(report, width=80, height=24))
+        for page in Page:
+            drawing = view(report, ViewState(page=page), Setting())
+            Console(file=io.StringIO(), width=80).print(drawing)
     try:
         diff = compared(path, path, Level.FUNCTION, ())
     except UsageProblem as error:

@@ -24,9 +24,11 @@ from leakscope.policy import Trend
 from leakscope.processes import ProcessFacts
 from leakscope.renderers.diff_markdown import lines as diff_markdown_lines
 from leakscope.renderers.diff_text import lines as diff_lines
+from leakscope.renderers.live.state import Page, Setting, ViewState
+from leakscope.renderers.live.view import view
 from leakscope.renderers.markdown import lines as markdown_lines
 from leakscope.renderers.process_text import process_lines
-from leakscope.renderers.terminal import colored, report_view
+from leakscope.renderers.terminal import colored
 from leakscope.renderers.text import change_line, dump_lines, report_lines
 from leakscope.renderers.variables_text import variables_lines
 from leakscope.stacks import Level
@@ -56,7 +58,9 @@ def _processes(text: str) -> Iterable[str]:
 
 def _live(text: str) -> Iterable[str]:
     console = Console(file=io.StringIO(), force_terminal=True, width=120, legacy_windows=False)
-    console.print(report_view(hostile_report(text), width=120, height=40))
+    for page in Page:
+        state = ViewState(width=120, height=40, page=page, message=text, filter=text)
+        console.print(view(hostile_report(text), state, Setting()))
     file = console.file
     assert isinstance(file, io.StringIO)
     return [file.getvalue().rstrip("\n").replace("\n", " ")]

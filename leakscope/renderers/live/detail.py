@@ -8,27 +8,25 @@ from rich.text import Text
 
 from leakscope.facts import Stay
 from leakscope.model import RunState
-from leakscope.printable import cell_width, clipped
+from leakscope.printable import clipped
 from leakscope.renderers.live.findings import leak_lines
 from leakscope.renderers.live.pen import Pen
+from leakscope.renderers.live.stack import stack_lines
 from leakscope.renderers.live.state import ViewState, selected
-from leakscope.renderers.theme import THEME, origin
+from leakscope.renderers.theme import origin
 from leakscope.renderers.wording import (
     LONGEST_NAME,
     change,
     doing_of,
     leak_numbers,
-    location,
     place,
     plural,
     verdict_words,
 )
 from leakscope.report import Group, Report
 from leakscope.spans import duration
-from leakscope.stacks import real_frames
 
 _EXAMPLES = 5  # of the oldest threads, and of the youngest
-_WIDEST_FUNCTION = 48  # a longer one does not push the paths of the others away
 _WIDEST_SPARKLINE = 60
 
 
@@ -37,7 +35,12 @@ def detail(report: Report, state: ViewState, pen: Pen) -> list[Text]:
     group = selected(report, state)
     if group is None:
         return [pen.line("This group is not there any more.")]
-    return [*_verdict(group, report, pen), *_stack(group, pen), *_threads(group, report, pen)]
+    return [
+        *_verdict(group, report, pen),
+        *stack_lines(group, pen),
+        Text(),
+        *_threads(group, report, pen),
+    ]
 
 
 def _verdict(group: Group, report: Report, pen: Pen) -> Iterator[Text]:
@@ -68,21 +71,6 @@ def _verdict(group: Group, report: Report, pen: Pen) -> Iterator[Text]:
         yield from pen.wrapped("  - ", sentence)
     if evidence or number is not None:
         yield Text()
-
-
-def _stack(group: Group, pen: Pen) -> Iterator[Text]:
-    """The frames, innermost first; functions in a column."""
-    frames = real_frames(group.frames)
-    yield pen.line(("stack, the innermost frame first", "heading"))
-    if not frames:
-        yield pen.line("  not read")
-    widest = max((cell_width(pen.clean(frame.function)) for frame in frames), default=0)
-    width = min(widest, _WIDEST_FUNCTION, max(pen.width // 2, 1))
-    for frame in frames:
-        line = pen.line(f"  {pen.cell(frame.function, width)}  {location(frame)}")
-        line.stylize(THEME[origin(frame.filename)])
-        yield line
-    yield Text()
 
 
 def _threads(group: Group, report: Report, pen: Pen) -> Iterator[Text]:

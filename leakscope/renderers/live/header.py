@@ -100,7 +100,7 @@ def _threads(report: Report, pen: Pen) -> Text:
     """
     if report.threads is None:
         return pen.line(("threads  ", "heading"), "not counted yet")
-    count = f"{report.threads} "
+    count = f"{report.threads} now  "
     rate = sum(leak.rate_per_min for leak in report.leaks)
     growth = f"  {rate:+.1f} a minute" if rate else ""
     began_s = report.now_s - report.observed_s
@@ -216,7 +216,7 @@ def _cost(report: Report) -> str:
     if cost is None:
         return ""
     cpu_s = cost.own_cpu_s + cost.dumps_cpu_s
-    told = f"; cost {cpu_s:.1f} s of CPU"
+    told = f"; cost {cpu_s:.1f} s CPU"
     if report.observed_s >= _STARTED_S:
-        told = f"; cost {100 * cpu_s / report.observed_s:.1f} % of a core"
+        told = f"; cost {100 * cpu_s / report.observed_s:.1f} % CPU"
     return f"{told}, {plural(cost.dumps, 'dump')}"

@@ -10,6 +10,7 @@ from leakscope.model import Frame
 from leakscope.printable import cell_width
 from leakscope.renderers.live.findings import findings
 from leakscope.renderers.live.pen import Pen
+from leakscope.renderers.live.stack import stack_lines
 from leakscope.renderers.live.state import Order, ViewState, cursor, rows
 from leakscope.renderers.theme import THEME, origin
 from leakscope.renderers.wording import change, doing_of, place, plural, verdict_words
@@ -29,7 +30,12 @@ def overview(report: Report, state: ViewState, pen: Pen, room: int) -> list[Text
     table_least = min(len(shown), _LEAST_ROWS)
     told = findings(report, pen, room - table_least - 3)
     top = [Text(), *told, Text()] if told else [Text()]
-    return [*top, *_Table(report, state, pen, shown).lines(room - len(top))][: max(room, 0)]
+    lines = [*top, *_Table(report, state, pen, shown).lines(room - len(top))][: max(room, 0)]
+    # What is left of a tall terminal shows the stack of the group that is selected.
+    stack = list(stack_lines(shown[cursor(shown, state)], pen)) if shown else []
+    if stack and room - len(lines) > len(stack):
+        lines += [Text(), *stack]
+    return lines
 
 
 class _Table:

@@ -15,6 +15,7 @@ from leakscope.renderers.theme import THEME
 
 Part = str | tuple[str, str]  # a text, or one and its style in the theme
 
+_LEFT_OUT = "..."
 _LEAST_WRAPPED = 20  # columns; less holds hardly a word
 
 
@@ -66,6 +67,15 @@ class Pen(NamedTuple):
         """The text within this width; a mark stands where some is left out."""
         text.truncate(max(width, 0), overflow="ellipsis" if self.unicode else "crop")
         return text
+
+    def tail(self, text: str, width: int) -> str:
+        """The end of a text, which of a path says most, where not all of it fits."""
+        text = self.clean(text)
+        if cell_width(text) <= width:
+            return text
+        while text and cell_width(text) > width - len(_LEFT_OUT):
+            text = text[1:]
+        return _LEFT_OUT + text
 
     def wrapped(
         self, label: str, text: str, role: str = "library", *, most: int | None = None
