@@ -52,7 +52,7 @@ def _verdict(group: Group, report: Report, pen: Pen) -> Iterator[Text]:
         f"  [{doing_of(group)}]",
         (f"  group {group.id}", "heading"),
     )
-    width = min(pen.width // 2, _WIDEST_SPARKLINE)
+    width = min(pen.width // 4, _WIDEST_SPARKLINE)
     began_s = report.now_s - report.observed_s
     yield pen.line(
         f"{plural(group.size, 'thread')}, {change(group)} since the first sample, at most "

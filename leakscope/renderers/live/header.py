@@ -20,7 +20,7 @@ _LABEL = 9  # columns
 # Of the line of threads: a part of the terminal's width each, within these bounds.
 _BEFORE, _SEEN = 7, 5
 _LEAST, _WIDEST = 4, 40
-_BAR = 6  # a bar is that part of the width
+_BAR = 8  # a bar is that part of the width
 # Before that, what it took to start would be told as the cost of watching.
 _STARTED_S = 10.0
 
@@ -101,8 +101,6 @@ def _threads(report: Report, pen: Pen) -> Text:
     if report.threads is None:
         return pen.line(("threads  ", "heading"), "not counted yet")
     count = f"{report.threads} now  "
-    rate = sum(leak.rate_per_min for leak in report.leaks)
-    growth = f"  {rate:+.1f} a minute" if rate else ""
     began_s = report.now_s - report.observed_s
     start_s = _start_s(report)
     seen_width = _share(pen, _SEEN)
@@ -125,9 +123,7 @@ def _threads(report: Report, pen: Pen) -> Text:
             (drawn[before_width:], "sparkline"),
         ]
     seen = f" {duration(report.observed_s)} seen"
-    return pen.line(
-        ("threads  ", "heading"), (count, "message"), *past, (seen, "heading"), (growth, "leak")
-    )
+    return pen.line(("threads  ", "heading"), (count, "message"), *past, (seen, "heading"))
 
 
 def _share(pen: Pen, part: int) -> int:
@@ -176,21 +172,23 @@ def _limit(report: Report, pen: Pen) -> Iterator[Text]:
         return
     share = limit.used / limit.allowed
     role = "leak" if report.deadline else "library"
-    told = _until(report.deadline) if report.deadline else ""
+    soon, between = _until(report.deadline) if report.deadline else ("", "")
     percent = f"{100 * share:.0f}" if share >= 0.1 else f"{100 * share:.1f}"
     yield pen.line(
         ("limit    ", "heading"),
         (pen.bar(share, max(pen.width // _BAR, 1)), role),
         f" {percent} % used",
-        (told, role),
+        (soon, role),
         f": {limit.name}",
+        (between, "heading"),
     )
 
 
-def _until(deadline: Deadline) -> str:
-    """When it is hit, without its name: `, full in 14 h, between 11 h and 19 h`."""
+def _until(deadline: Deadline) -> tuple[str, str]:
+    """When it is hit, and how sure that is: `, full in 14 h` and `, between 11 h and 19 h`."""
     said = deadline_sentence(deadline).removeprefix(deadline.limit.name).strip()
-    return f", full {said}" if said.startswith("in ") else f", {said}"
+    soon, comma, between = said.partition(",")
+    return f", full {soon}" if soon.startswith("in ") else f", {soon}", comma + between
 
 
 def _watch(report: Report, pen: Pen, setting: Setting) -> Text:

@@ -90,7 +90,7 @@ class _Table:
         """The heading of the last column, with what of all is seen where that is not all."""
         total, notes = len(self.shown), []
         if visible < total:
-            notes.append(f"{first + 1}-{first + visible} of {plural(total, 'group')}")
+            notes.append(f"{first + 1}-{first + visible} of {total}")
         elif self.state.filter:
             notes.append(plural(total, "group"))
         if self.state.filter:
