@@ -253,7 +253,7 @@ def test_only_the_page_s_own_style_and_script_are_allowed():
     assert "https:" not in page
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(text=EVIL.filter(bool))
 def test_no_text_of_the_target_becomes_markup_or_steers(text):
     page = report_page(hostile_report(text))
@@ -343,7 +343,7 @@ def test_a_comparison_says_what_is_new_gone_grown_and_shrunk():
         assert f"<dt>groups {kind}</dt><dd>1</dd>" in page
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(text=EVIL)
 def test_no_text_of_a_comparison_becomes_markup_or_steers(text):
     def page(text: str) -> str:
