@@ -127,10 +127,13 @@ def _leaking_service() -> Iterator[int]:
             process.kill()
 
 
-def _copied(folder: str) -> str:
+def _copied(folder: str) -> Path:
+    """Where the service is copied to; of a path the live view shows the last folder only."""
+    service = Path(folder, "service")
+    service.mkdir()
     for name in ("leaky_service.py", "command_loop.py"):
-        shutil.copy(PROGRAMS / name, folder)
-    return folder
+        shutil.copy(PROGRAMS / name, service)
+    return service
 
 
 def _of_this_machine() -> list[str]:
