@@ -21,8 +21,9 @@ from rich.console import Console
 
 from leakscope.commands.looking import Asked, watch
 from leakscope.engine import DEFAULT_VIEW
+from leakscope.renderers.live.state import Setting, ViewState
+from leakscope.renderers.live.view import view
 from leakscope.renderers.page.report_page import report_page
-from leakscope.renderers.terminal import report_view
 from leakscope.report import Report
 from leakscope.sources.stopping import Stop
 from leakscope.sources.timetable import Schedule
@@ -37,7 +38,7 @@ PAGE_WIDTH = 1200  # of the page, in pixels
 
 def main() -> int:
     """Watch, draw, save; the exit status."""
-    view, page = (Path(argument) for argument in sys.argv[1:])
+    view_path, page = (Path(argument) for argument in sys.argv[1:])
     lacking = why_no_browser()
     with _leaking_service() as pid:
         report = _watched(pid)
@@ -46,8 +47,8 @@ def main() -> int:
         return 1
     if lacking:
         print(f"pictures: {page} is not drawn: {lacking}")
-    view.parent.mkdir(exist_ok=True)
-    drawings = {view: drawn} if lacking else {view: drawn, page: photographed}
+    view_path.parent.mkdir(exist_ok=True)
+    drawings = {view_path: drawn} if lacking else {view_path: drawn, page: photographed}
     return max(_save(path, *draw(report)) for path, draw in drawings.items())
 
 
@@ -87,7 +88,8 @@ def drawn(report: Report) -> tuple[bytes, str]:
     console = Console(
         record=True, width=WIDTH, force_terminal=True, color_system="truecolor", file=io.StringIO()
     )
-    console.print(report_view(report, width=WIDTH, height=HEIGHT))
+    state = ViewState(width=WIDTH, height=HEIGHT)
+    console.print(view(report, state, Setting(duration_s=WATCHED.duration_s)))
     # A fixed id: else each run would change every line of the file.
     picture = console.export_svg(title="leakscope watch", unique_id="leakscope")
     return picture.encode(), picture
@@ -127,10 +129,13 @@ def _leaking_service() -> Iterator[int]:
             process.kill()
 
 
-def _copied(folder: str) -> str:
+def _copied(folder: str) -> Path:
+    """Where the service is copied to; of a path the live view shows the last folder only."""
+    service = Path(folder, "service")
+    service.mkdir()
     for name in ("leaky_service.py", "command_loop.py"):
-        shutil.copy(PROGRAMS / name, folder)
-    return folder
+        shutil.copy(PROGRAMS / name, service)
+    return service
 
 
 def _of_this_machine() -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html.parser import HTMLParser
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from leakscope.diffing import Look, Stack, difference
@@ -44,7 +44,7 @@ from tests.builders import (
     started,
     stay,
 )
-from tests.hostile import EVIL, harmful
+from tests.hostile import EVIL, HOSTILE, harmful
 from tests.running import leakscope_cli
 from tests.samples import every, lives, pool, watched
 
@@ -253,8 +253,9 @@ def test_only_the_page_s_own_style_and_script_are_allowed():
     assert "https:" not in page
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(text=EVIL.filter(bool))
+@example(HOSTILE["HTML"])
 def test_no_text_of_the_target_becomes_markup_or_steers(text):
     page = report_page(hostile_report(text))
     assert not harmful(page)
@@ -343,8 +344,9 @@ def test_a_comparison_says_what_is_new_gone_grown_and_shrunk():
         assert f"<dt>groups {kind}</dt><dd>1</dd>" in page
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(text=EVIL)
+@example(HOSTILE["HTML"])
 def test_no_text_of_a_comparison_becomes_markup_or_steers(text):
     def page(text: str) -> str:
         evil = Stack(started(frame(text, f"/srv/{text}/{text}.py")), 9)

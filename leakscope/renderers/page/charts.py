@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 from xml.etree import ElementTree
 
@@ -68,47 +69,35 @@ def stacked(bands: Sequence[Band], names: Sequence[str], total: Curve, scale: Ti
     """
     before, seen = scale.moments(COLUMNS)
     chart = _Chart(scale.ticks(), _LOW, "stacked")
-    for part, moments in enumerate((before, seen)):
-        # A moment before the watch is one until the very last.
-        watch_s = scale.watch_s + 1 if part == 0 else scale.watch_s
+    # Up to its very end the time before the watch is told by births.
+    for part, moments, watch_s in (("past", before, inf), ("seen", seen, scale.watch_s)):
         rows = [band_sizes(bands, total, at, watch_s) for at in moments]
         lower = [0] * len(moments)
         xs = [scale.x(at) for at in moments]
         for index in reversed(range(len(bands))):
             upper = [low + row[index] for low, row in zip(lower, rows, strict=True)]
             if any(row[index] for row in rows):
-                chart.band(2 * bands[index].slot + part, xs, lower, upper, names[index])
+                chart.band(f"slot-{bands[index].slot} {part}", xs, lower, upper, names[index])
             lower = upper
-    chart.upright(_BEGAN, scale.past_share)
+    chart.upright("began", scale.past_share)
     return chart.svg()
-
-
-# Numbers of series are classes in the SVG, which the page's style knows. Two for each band of the
-# stacked chart, then:
-_BEGAN = 20
-_BEFORE, _SEEN, _FIT = 21, 22, 23
-_RANGE, _EXPECTED, _LIMIT = 24, 25, 26
-_SERIES = 27
 
 
 def leak_chart(curve: Curve, fit: Fit | None, scale: TimeScale) -> str:
     """One leak: its threads over time, and the line that its rate makes."""
     chart = _Chart(scale.ticks(), _HIGH, "leak")
     before, seen = scale.moments(COLUMNS)
-    for series, moments, watch_s in (
-        (_BEFORE, before, scale.watch_s + 1),
-        (_SEEN, seen, scale.watch_s),
-    ):
+    for part, moments, watch_s in (("past", before, inf), ("seen", seen, scale.watch_s)):
         sizes = [curve.at(at, watch_s) for at in moments]
-        chart.band(series, [scale.x(at) for at in moments], [0] * len(sizes), sizes)
+        chart.band(part, [scale.x(at) for at in moments], [0] * len(sizes), sizes)
     if fit is not None:
         ends = [scale.begin_s, scale.watch_s, scale.end_s]
         if fit.per_s > 0:
             ends.append(fit.at_s - fit.height / fit.per_s)  # where it begins with no thread
         inside = sorted(at for at in ends if scale.begin_s <= at <= scale.end_s)
         line = [(scale.x(at), fit.count_at(at)) for at in inside]
-        chart.line(_FIT, [point for point in line if point[1] >= -1e-6])
-    chart.upright(_BEGAN, scale.past_share)
+        chart.line("fit", [point for point in line if point[1] >= -1e-6])
+    chart.upright("began", scale.past_share)
     return chart.svg()
 
 
@@ -126,13 +115,22 @@ def way_chart(way: Way) -> str:
 
     xs = [at / way.until_s for at in moments]
     chart.band(
-        _RANGE, xs, [count(slowest, at) for at in moments], [count(fastest, at) for at in moments]
+        "range", xs, [count(slowest, at) for at in moments], [count(fastest, at) for at in moments]
     )
     reached = way.seconds / way.until_s
-    chart.line(_EXPECTED, [(0.0, float(way.now)), (min(reached, 1.0), way.limit)])
-    chart.line(_LIMIT, [(0.0, way.limit), (1.0, way.limit)])
+    chart.line("expected", [(0.0, float(way.now)), (min(reached, 1.0), way.limit)])
+    chart.line("limit", [(0.0, way.limit), (1.0, way.limit)])
     chart.mark(way.limit)
     return chart.svg()
+
+
+class _Shape(NamedTuple):
+    """An area or a line of a chart."""
+
+    kind: str
+    points: _Points
+    fill: bool
+    title: str = ""
 
 
 class _Chart:
@@ -142,42 +140,41 @@ class _Chart:
         self._ticks = ticks
         self._height = height
         self._kind = kind
-        self._series: dict[int, tuple[_Points, bool]] = {}
-        self._uprights: dict[int, float] = {}
-        self._names: dict[int, str] = {}
+        self._shapes: list[_Shape] = []
+        self._upright: tuple[str, float] | None = None
         self._top = 0.0
         self._marked: float | None = None
 
     def band(
         self,
-        series: int,
+        kind: str,
         xs: Sequence[float],
         lower: Sequence[float],
         upper: Sequence[float],
-        name: str = "",
+        title: str = "",
     ) -> None:
-        """An area between two curves."""
-        self._names[series] = name
+        """An area between two curves. Its kind is its class, which the page's style knows."""
         there = _without_midpoints(list(zip(xs, upper, strict=True)))
         back = _without_midpoints(list(zip(xs, lower, strict=True)))[::-1]
-        self._add(series, [*there, *back], fill=True)
+        self._add(_Shape(kind, [*there, *back], True, title))
 
-    def line(self, series: int, points: _Points) -> None:
+    def line(self, kind: str, points: _Points) -> None:
         """A line."""
-        self._add(series, points, fill=False)
+        self._add(_Shape(kind, points, False))
 
-    def upright(self, series: int, x: float) -> None:
+    def upright(self, kind: str, x: float) -> None:
         """A line from the bottom to the top, where there is something on either side of it."""
         if 0 < x < 1:
-            self._uprights[series] = x
+            self._upright = kind, x
 
     def mark(self, y: float) -> None:
         """Label this very count at the side."""
         self._marked = y
 
-    def _add(self, series: int, points: _Points, *, fill: bool) -> None:
-        self._series[series] = (points, fill)
-        self._top = max([self._top, *(y for _, y in points)])
+    def _add(self, shape: _Shape) -> None:
+        if shape.points:
+            self._shapes.append(shape)
+            self._top = max([self._top, *(y for _, y in shape.points)])
 
     def svg(self) -> str:
         """The drawing, without anything but shapes and labels."""
@@ -189,13 +186,13 @@ class _Chart:
             labels = [label for label in labels if abs(label - self._marked) > top / 10]
             labels.append(self._marked)
         drawn = _pygal(self._ticks, labels, top, self._height, self._kind)
-        for series in range(_SERIES):
-            points, fill = self._series.get(series, ([], False))
-            if series in self._uprights:
-                x = self._uprights[series]
-                points = [(x, 0.0), (x, top)]
-            drawn.add("", points, fill=fill)
-        return _bare(drawn.render_tree(), self._names)
+        shapes = list(self._shapes)
+        if self._upright is not None:
+            kind, x = self._upright
+            shapes.append(_Shape(kind, [(x, 0.0), (x, top)], False))
+        for shape in shapes:
+            drawn.add("", shape.points, fill=shape.fill)
+        return _bare(drawn.render_tree(), shapes)
 
 
 def _without_midpoints(points: _Points) -> _Points:
@@ -245,13 +242,16 @@ def _pygal(
 _NOT_OURS = {"defs", "title", "desc", "rect"}
 
 
-def _bare(root: Element, names: Mapping[int, str]) -> str:
+def _bare(root: Element, shapes: Sequence[_Shape]) -> str:
     """The drawing without styles, scripts, comments and what only pygal's script would use."""
     _strip(root)
-    for series, name in names.items():
-        path = root.find(f".//g[@class='series serie-{series} color-{series}']/path")
-        if name and path is not None:
-            ElementTree.SubElement(path, "title").text = name
+    for number, shape in enumerate(shapes):
+        drawn = root.find(f".//g[@class='series serie-{number} color-{number}']")
+        if drawn is None:
+            continue  # nothing can be seen of it
+        drawn.set("class", f"shape {shape.kind}")
+        if shape.title:
+            ElementTree.SubElement(drawn[0], "title").text = shape.title
     root.attrib.pop("id", None)
     root.set("aria-hidden", "true")  # the text and the table beside it say what it shows
     return ElementTree.tostring(root, encoding="unicode", short_empty_elements=True)

@@ -144,7 +144,7 @@ def report_page(report: Report) -> str:
             "facts": tuple(_facts(report)),
             "processes": [process_line(target, report) for target in report.targets],
             "leaks": [
-                _card(number, leak, report, scale)
+                _card(number, leak, report)
                 for number, leak in enumerate(report.leaks[:MOST_LEAKS], 1)
             ],
             "more_leaks": max(len(report.leaks) - MOST_LEAKS, 0),
@@ -193,7 +193,7 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
         yield "samples missed", f"{report.missed} of {report.samples + report.missed}"
 
 
-def _card(number: int, leak: Leak, report: Report, scale: TimeScale) -> LeakCard:
+def _card(number: int, leak: Leak, report: Report) -> LeakCard:
     told = leak.culprit or leak.cause
     with_chart = number <= MOST_CHARTS
     return LeakCard(
