@@ -10,7 +10,6 @@ from leakscope.averages import mean
 from leakscope.leaks import Leak
 from leakscope.limits import deadline_sentence
 from leakscope.model import Frames
-from leakscope.printable import printable
 from leakscope.renderers.page.charts import Fit, Way, leak_chart, stacked, way_chart
 from leakscope.renderers.page.curves import (
     GROWING,
