@@ -63,7 +63,8 @@ def _growing(report: Report) -> str:
 
 
 def _clean(report: Report) -> str:
-    seen = f"clean: no leak in {duration(report.observed_s)} ({_counted(report)})"
+    what = "no new leak" if report.known else "no leak"
+    seen = f"clean: {what} in {duration(report.observed_s)} ({_counted(report)})"
     if report.noticeable_per_min is None:
         return seen
     slowest = f"{report.noticeable_per_min:.1f} threads a minute"

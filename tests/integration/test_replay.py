@@ -214,6 +214,59 @@ def test_exit_statuses_are_those_of_watch(lives, options, status):
     assert "Traceback" not in run.stderr
 
 
+# --- baselines and excuses ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def saved(lives, tmp_path) -> Path:
+    """The report of the watch that found the leak."""
+    baseline: Path = tmp_path / "baseline.json"
+    baseline.write_text(lives.plain.result().run.stdout)
+    return baseline
+
+
+def test_a_leak_that_a_baseline_had_is_no_alarm(lives, saved):
+    live = lives.plain.result()
+    again = replayed(live.recording, "--baseline", str(saved))
+    assert (again["verdict"], again["leaks"]) == ("clean", [])
+    (known,) = again["known"]
+    (leak,) = live.summary["leaks"]
+    assert (known["id"], known["count"]) == (leak["id"], leak["count"])
+    assert known["since"] == live.summary["ended_at"]
+
+
+def test_a_leak_that_is_faster_than_in_the_baseline_is_one(lives, saved):
+    document = lives.plain.result().summary
+    document["leaks"][0]["rate_per_min"] /= 4
+    saved.write_text(json.dumps(document))
+    again = replayed(lives.plain.result().recording, "--baseline", str(saved), status=1)
+    assert "and faster than that" in again["leaks"][0]["evidence"][-1]
+
+
+def test_what_an_ignore_file_leaves_out_is_no_alarm_and_is_said(lives, tmp_path):
+    excuses = tmp_path / "ignore.txt"
+    excuses.write_text("^consume$  # on command, in a test\n")
+    again = replayed(lives.plain.result().recording, "--ignore-file", str(excuses))
+    assert again["leaks"] == []
+    assert any("as --ignore-file asks: on command, in a test" in s for s in again["not_seen"])
+
+
+@pytest.mark.parametrize("kind", ["no file", "a recording", "no report", "another level"])
+def test_what_is_no_baseline_is_a_usage_problem(lives, saved, tmp_path, kind):
+    recording, options = lives.plain.result().recording, []
+    if kind == "no file":
+        saved = tmp_path / "none.json"
+    elif kind == "a recording":
+        saved = recording
+    elif kind == "no report":
+        saved.write_text('{"type": "start"}\n')
+    else:
+        options = ["--group-by", "line"]
+    run = leakscope_cli("replay", recording, "--baseline", saved, *options)
+    assert (run.returncode, run.stdout) == (2, "")
+    assert run.stderr.startswith("leakscope: ")
+
+
 def test_a_file_that_is_no_recording_is_a_usage_problem(tmp_path):
     file = tmp_path / "notes.txt"
     file.write_text("buy milk\n")

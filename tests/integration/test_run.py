@@ -309,3 +309,11 @@ def test_the_program_allows_leakscope_to_trace_it(monkeypatch):
     assert allow is not None
     allow()
     assert asked == [(0x59616D61, 4711, 0, 0, 0)]  # PR_SET_PTRACER of linux/prctl.h
+
+
+@pytest.mark.parametrize("words", [("--on-leak", "curl hush"), ("--on-leak=curl hush",)])
+def test_the_command_of_on_leak_is_masked_where_the_report_is_passed_around(words):
+    done = leakscope_cli("run", *words, "--", "echo", "--on-leak", "shown")
+    assert "hush" not in done.stderr
+    assert "***" in done.stderr
+    assert "-- echo --on-leak shown" in done.stderr

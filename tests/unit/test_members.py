@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
-from leakscope.engine import DEFAULT_VIEW
+from leakscope.baseline import baseline_of
+from leakscope.engine import DEFAULT_VIEW, View
 from leakscope.members import MAX_ENDED, Members
 from leakscope.model import Target
 from leakscope.policy import Trend
 from leakscope.report import EndedBy, Kind, Overall
 from leakscope.rounds import Ended, Joined, LeftOut, Of
+from leakscope.wire import encode, report_document
 from tests.samples import QUEUE_GET, Life, every, lives, missed, pool, report_of, series, watched
 
 A, B = 4711, 4712
@@ -31,8 +34,8 @@ def joined(number, *, pid=None, from_start=True):
     return Joined(number, Target(pid or A + number), from_start)
 
 
-def taken(*events):
-    members = Members(DEFAULT_VIEW)
+def taken(*events, view=DEFAULT_VIEW):
+    members = Members(view)
     for event in events:
         members.observe(event)
     return members
@@ -151,3 +154,16 @@ def test_members_are_counted_as_they_are():
     assert members.threads_by_process == {A: 4, B: 2}
     assert (members.threads, members.os_threads, members.observed_s) == (6, 6, 5.0)
     assert (members.pid(1), members.targets) == (B, (Target(A), Target(B)))
+
+
+def test_with_a_baseline_the_verdict_is_that_of_what_is_new():
+    events = [
+        joined(0), joined(1), *looks(0, HEALTHY, until_s=60.0), *looks(1, LEAK, until_s=60.0)
+    ]  # fmt: skip
+    before = json.loads(encode(report_document(summary(taken(*events)))))
+    view = View(baseline=baseline_of([before], "baseline.json"))
+    members = taken(*events, view=view)
+    made = summary(members)
+    assert members.verdict is made.verdict is Overall.CLEAN
+    assert [member.verdict for member in made.members] == [Overall.CLEAN, Overall.CLEAN]
+    assert [known.id for known in made.known] == [leak["id"] for leak in before["leaks"]]

@@ -10,7 +10,6 @@ from leakscope.averages import mean
 from leakscope.leaks import Leak
 from leakscope.limits import deadline_sentence
 from leakscope.model import Frames
-from leakscope.printable import printable
 from leakscope.renderers.page.charts import Fit, Way, leak_chart, stacked, way_chart
 from leakscope.renderers.page.curves import (
     GROWING,
@@ -150,7 +149,7 @@ def report_page(report: Report) -> str:
             "more_leaks": max(len(report.leaks) - MOST_LEAKS, 0),
             "deadline": deadline_sentence(report.deadline) if report.deadline else "",
             "growing": growing_groups(report),
-            "known": [(known_line(known), printable(known.why)) for known in report.known],
+            "known": [(known_line(known), known.why) for known in report.known],
             "threads": _threads_chart(report, scale),
             "legend": tuple(_legend(report)),
             "rows": rows[:MOST_GROUPS],
