@@ -278,6 +278,7 @@ def test_a_broken_line_spoils_no_other(tmp_path):
     file.write_text(f"{good}\n{good[:500]}\n\n{good}\n")
     read = list(found_reports(str(file)))
     assert [type(one) for one in read] == [Found, Unreadable, Found]
+    assert isinstance(read[1], Unreadable)
     assert "line 2" in read[1].why
 
 
