@@ -135,7 +135,7 @@ def _of_files(folder: Path, lines: Sequence[bytes]) -> Done:
 
 @pytest.mark.attach
 def test_what_a_look_at_real_processes_wrote_is_ranked(tmp_path):
-    """What leakscope writes of processes that are well; with leaks it is made in the tests above."""
+    """What leakscope writes of processes that are well; of leaks it is made in the tests above."""
     files = [tmp_path / "one.json", tmp_path / "two.json"]
     with running(*SERVICE) as one, running(*SERVICE) as two:
         for service, file in zip((one, two), files, strict=True):
