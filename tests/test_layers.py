@@ -98,7 +98,7 @@ LAYERS = {
     "explaining": 10,
     "timeline": 10,
     "ranking": 9,
-    "sources/reports": 10,
+    "sources/reports": 12,
     "wire": 10,
     "sources/joining": 5,
     "merging": 10,
