@@ -30,6 +30,7 @@ COMMANDS = {
     "dump": "Look once: all threads, grouped by stack, biggest group first.",
     "replay": "Judge a recording as if it happened now.",
     "diff": "Compare two saved looks: what is new, gone, grown, shrunk.",
+    "rank": "Merge the leaks of many reports, the worst first.",
     "explain": "Tell all that a report or recording knows of one group.",
     "doctor": "Say what can and can't be seen of a process, and why.",
     "ps": "List the Python processes that you can look at.",

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from leakscope.checkup import Checkup
     from leakscope.diffing import Change, Diff
     from leakscope.processes import ProcessFacts
+    from leakscope.ranking import Ranked, Ranking
 
 SCHEMA_VERSION = "1.0"
 
@@ -207,6 +208,20 @@ def diff_document(diff: Diff) -> Document:
     )
 
 
+def rank_document(ranking: Ranking) -> Document:
+    """The leaks of many reports, merged."""
+    return _headed(
+        "rank",
+        leakscope=__version__,
+        reports=ranking.reports,
+        unreadable=ranking.unreadable,
+        instances=ranking.instances,
+        instances_hit=ranking.instances_hit,
+        verdicts=dict(sorted(ranking.verdicts.items())),
+        leaks=[_ranked(leak) for leak in ranking.leaks],
+    )
+
+
 def doctor_document(checkup: Checkup) -> Document:
     """What can and can't be seen of a process."""
     return _headed(
@@ -338,6 +353,28 @@ def _known(known: Known) -> Document:
         "wait": known.wait,
         "site": _frame_or_null(known.site),
         "why": known.why,
+    }
+
+
+def _ranked(leak: Ranked) -> Document:
+    return {
+        "id": leak.id,
+        "verdict": leak.verdict,
+        "rms": _rate(leak.rms),
+        "instances": leak.instances,
+        "total": leak.total,
+        "worst": {
+            "count": leak.worst.count,
+            "pid": leak.worst.pid,
+            "where": leak.worst.where,
+        },
+        "rate_per_min": _rate(leak.rate_per_min),
+        "first_seen": leak.first_seen,
+        "last_seen": leak.last_seen,
+        "wait": leak.wait,
+        "site": _frame_or_null(leak.site),
+        "cause": None if leak.cause is None else leak.cause._asdict(),
+        "culprit": None if leak.culprit is None else leak.culprit._asdict(),
     }
 
 

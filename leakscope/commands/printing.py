@@ -29,6 +29,11 @@ OF_DIFFS = {
     "speedscope": "diff_speedscope",
     "openmetrics": "diff_openmetrics",
 }
+OF_RANKINGS = {
+    "text": "rank_text",
+    "json": "json_rank",
+    "ndjson": "json_rank",
+}
 
 
 def wants_color(out: Output, color: str) -> bool:

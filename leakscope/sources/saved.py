@@ -6,7 +6,7 @@ import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -61,8 +61,8 @@ class _BadFile(ValueError):
 
 def read_saved(path: str) -> Look:
     """The last look that a file holds. Raises UsageProblem, with file and line number."""
-    with _saved(path) as (name, lines):
-        if _is_recording(lines.first()[1]):
+    with saved_lines(path) as (name, lines):
+        if is_recording(lines.first()[1]):
             return _of_recording(Recording(name, lines))
         return _of_lines(name, lines)
 
@@ -73,12 +73,12 @@ def opened_saved(path: str) -> Iterator[Recording | Iterator[Any]]:
 
     Raises UsageProblem, with file and line number; also when a document that is asked for is bad.
     """
-    with _saved(path) as (name, lines):
+    with saved_lines(path) as (name, lines):
         number, first = lines.first()
-        if _is_recording(first):
+        if is_recording(first):
             yield Recording(name, lines)
         elif _text(first).lstrip()[:1] == "{":
-            yield (document for _, document in _documents(lines))
+            yield (document for _, document in documents(lines))
         else:
             raise _BadFile("neither a recording nor JSON of leakscope's", number or 1)
 
@@ -109,7 +109,7 @@ def read_excuses(path: str) -> tuple[Excuse, ...]:
 
 
 @contextmanager
-def _saved(path: str) -> Iterator[tuple[str, Lines]]:
+def saved_lines(path: str) -> Iterator[tuple[str, Lines]]:
     """The name of a file and its lines; what is wrong with them is said as UsageProblem."""
     name = "standard input" if path == STDIN else path
     try:
@@ -133,7 +133,8 @@ def _opened(path: str) -> Iterator[BinaryIO]:
         yield cast(BinaryIO, file)
 
 
-def _is_recording(first: bytes) -> bool:
+def is_recording(first: bytes) -> bool:
+    """Whether a file with this first line is a recording, leakscope's or made with py-spy."""
     if MARK.encode() in first[:100]:
         return True
     try:
@@ -224,7 +225,7 @@ def _is_absolute(filename: str) -> bool:
 def _of_documents(name: str, lines: Lines) -> Look:
     """The last dump, summary or list of py-spy's threads; the other lines of a watch say less."""
     last: Look | None = None
-    for line, document in _documents(lines):
+    for line, document in documents(lines):
         try:
             if isinstance(document, list):
                 counts = Counter(thread.frames for thread in threads_of(document))
@@ -242,7 +243,7 @@ def _of_documents(name: str, lines: Lines) -> Look:
     return last
 
 
-def _documents(lines: Lines) -> Iterator[tuple[int, Any]]:
+def documents(lines: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, Any]]:
     """JSON values and the lines that they begin in: one a line, or over many as jq prints them.
 
     Only the value that is being read is kept, so that the file may be of any size.

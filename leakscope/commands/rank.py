@@ -1,0 +1,82 @@
+"""`leakscope rank`: the leaks of many reports, the same leak of many processes as one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import click
+
+from leakscope.commands.options import (
+    format_option,
+    set_up_log,
+    verdict_options,
+    writing_options,
+)
+from leakscope.commands.printing import OF_RANKINGS, write
+from leakscope.errors import UsageProblem
+from leakscope.printable import printable
+
+if TYPE_CHECKING:
+    from leakscope.ranking import Ranking
+
+
+@click.command("rank", short_help="Merge the leaks of many reports, the worst first.")
+@click.argument(
+    "reports", nargs=-1, required=True, type=click.Path(dir_okay=False, allow_dash=True)
+)
+@verdict_options
+@format_option(*OF_RANKINGS)
+@writing_options
+def command(
+    reports: tuple[str, ...],
+    exit_zero: bool,
+    fail_on: tuple[str, ...],
+    format_: str,
+    output: str,
+    color: str,
+    quiet: bool,
+    verbose: bool,
+) -> int:
+    """Merge the leaks of many reports, one of each process, the worst first.
+
+    REPORTS are what `leakscope dump --json`, `watch --json` or `replay --json` wrote, gzipped or
+    not; - is standard input, with a report a line. A leak has the same id in every process, so
+    thousands of reports come down to a few leaks. They rank by the root mean square of their
+    threads, over all processes. What can't be read is said, and left out.
+
+    \b
+    leakscope rank reports/*.json
+    cat reports/*.json | leakscope rank - --json | jq -c '.leaks[] | [.rms, .id, .site.function]'
+    """
+    set_up_log(verbose=verbose)
+    if reports.count("-") > 1:
+        raise UsageProblem("standard input can be read only once")
+    ranking = ranked(reports)
+    write(ranking, OF_RANKINGS, format_, output, color)
+    if exit_zero:
+        return 0
+    return int(bool(ranking.leaks) or any(verdict in ranking.verdicts for verdict in fail_on))
+
+
+def ranked(reports: Iterable[str]) -> Ranking:
+    """The ranking of these files. Raises UsageProblem when not one report could be read."""
+    from leakscope.ranking import Ranker
+    from leakscope.sources.reports import Unreadable, found_reports
+
+    ranker = Ranker()
+    unreadable = 0
+    for path in reports:
+        for found in found_reports(path):
+            if isinstance(found, Unreadable):
+                unreadable += 1
+                click.echo(f"leakscope: left out: {printable(found.why)}", err=True)
+            else:
+                ranker.add(found)
+    ranking = ranker.ranking(unreadable)
+    if not ranking.reports:
+        raise UsageProblem(
+            "there is no report to rank",
+            "It reads `leakscope dump --json`, `watch --json` and `replay --json`; gzipped or not.",
+        )
+    return ranking
