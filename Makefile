@@ -103,7 +103,7 @@ $(BENCH_STAMP): $(STAMP)
 pyz: $(PYZ_STAMP)  ## Build dist/leakscope.pyz: one file, with py-spy in it, that needs only Python
 	mkdir -p dist
 	$(PYZ)/bin/shiv --quiet --compressed --reproducible --python "/usr/bin/env python3" \
-		--console-script leakscope --output-file dist/leakscope.pyz .
+		--console-script leakscope --output-file dist/leakscope.pyz ".[prometheus]"
 
 $(PYZ_STAMP): $(STAMP)
 	$(RUN) -m venv --clear $(PYZ)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from leakscope.commands.options import Command, option
-from leakscope.errors import UsageProblem
 
 if TYPE_CHECKING:
     from leakscope.commands.following import Follower
@@ -43,25 +41,15 @@ def _on_leak(command: str) -> Follower:
 
 
 def _listen(address: str) -> Follower:
-    _need_prometheus_client()
     from leakscope.commands.exporting import Scraped
 
     return Scraped(address)
 
 
 def _textfile(path: str) -> Follower:
-    _need_prometheus_client()
     from leakscope.commands.exporting import InTextFile
 
     return InTextFile(path)
-
-
-def _need_prometheus_client() -> None:
-    if find_spec("prometheus_client") is None:
-        raise UsageProblem(
-            "--listen and --textfile need the package prometheus-client",
-            "Install it where leakscope is: python -m pip install prometheus-client",
-        )
 
 
 # Name of the parameter -> (its option, from its value to what follows the watch). What is imported
@@ -116,20 +104,24 @@ BESIDE: dict[str, tuple[Callable[[Command], Command], Callable[[Any], Follower]]
 }
 
 
-def beside_options(command: Command) -> Command:
-    """The options, whose followers the command gets as `beside`."""
+def beside_options(*left_out: str) -> Callable[[Command], Command]:
+    """The options but these; the command gets the followers of those that are asked for."""
+    offered = {name: row for name, row in BESIDE.items() if name not in left_out}
 
-    @wraps(command)
-    def with_followers(*arguments: Any, **values: Any) -> Any:
-        asked = {name: values.pop(name) for name in BESIDE}
-        beside = [
-            follower(asked[name])
-            for name, (_, follower) in BESIDE.items()
-            if asked[name] is not None
-        ]
-        return command(*arguments, beside=beside, **values)
+    def decorate(command: Command) -> Command:
+        @wraps(command)
+        def with_followers(*arguments: Any, **values: Any) -> Any:
+            asked = {name: values.pop(name) for name in offered}
+            beside = [
+                follower(asked[name])
+                for name, (_, follower) in offered.items()
+                if asked[name] is not None
+            ]
+            return command(*arguments, beside=beside, **values)
 
-    decorated = cast(Command, with_followers)
-    for decorate, _ in reversed(BESIDE.values()):
-        decorated = decorate(decorated)
-    return decorated
+        decorated = cast(Command, with_followers)
+        for option_of, _ in reversed(offered.values()):
+            decorated = option_of(decorated)
+        return decorated
+
+    return decorate

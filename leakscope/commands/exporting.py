@@ -34,6 +34,7 @@ class Scraped:
 
     def sample(self, watched: Watched) -> None:
         self._latest.show(watched.report())
+        self._serving.start()
 
     def finish(self, report: Report) -> None:
         self._serving.close()

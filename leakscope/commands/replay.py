@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     "--until", type=Duration(), help="Only this much of it, counted from its first sample: 60s."
 )
 @verdict_options
-@beside_options
+@beside_options("listen")  # there is nothing that goes on
 @alarm_options
 @format_option(*OF_REPORTS)
 @redact_option

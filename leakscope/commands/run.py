@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 @sampling_options
 @verdict_options
 @alarm_options
-@beside_options
+@beside_options()
 @format_option(*OF_REPORTS)
 @blocking_option
 @redact_option

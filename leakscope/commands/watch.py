@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 @sampling_options
 @verdict_options
 @alarm_options
-@beside_options
+@beside_options()
 @format_option(*OF_REPORTS)
 @looking_options
 @redact_option

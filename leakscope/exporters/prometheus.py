@@ -1,19 +1,16 @@
-"""A watch's figures for Prometheus. What is written is the client library's, of metrics.py."""
+"""A watch's figures for Prometheus, as of its latest report."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler
 
-from prometheus_client.core import Metric
-from prometheus_client.exposition import MetricsHandler, generate_latest
-from prometheus_client.registry import Collector, CollectorRegistry
-
-from leakscope.metrics import families
+from leakscope.exporters.client import registry
+from leakscope.metrics import Family, Sample, families
 from leakscope.report import Report
 
 
-class LatestReport(Collector):
+class LatestReport:
     """The figures of the report that was shown last, and of no other.
 
     Nothing is kept from one report to the next, so the series of a group that has ended are gone
@@ -24,28 +21,28 @@ class LatestReport(Collector):
         """The labels are put on every series."""
         self._labels = dict(labels or {})
         self._report: Report | None = None
-        self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(self)
+        self._registry = registry(self._families)
 
     def show(self, report: Report) -> None:
         """Take this one from now on; whoever reads in another thread sees one or the other."""
         self._report = report
 
-    def collect(self) -> Iterator[Metric]:
-        """What the library asks for, at each scrape."""
-        report = self._report
-        if report is None:
-            return
-        for family in families(report):
-            metric = Metric(family.name, family.help, family.kind)
-            for labels, value in family.samples:
-                metric.add_sample(family.sample_name, {**labels, **self._labels}, value)
-            yield metric
-
     def text(self) -> bytes:
         """All of it in the text format."""
+        from prometheus_client.exposition import generate_latest
+
         return generate_latest(self._registry)
 
     def handler(self) -> type[BaseHTTPRequestHandler]:
         """What answers a scrape, in the format that it asks for."""
+        from prometheus_client.exposition import MetricsHandler
+
         return MetricsHandler.factory(self._registry)
+
+    def _families(self) -> Iterator[Family]:
+        report = self._report
+        for family in families(report) if report else ():
+            samples = tuple(
+                Sample({**labels, **self._labels}, value) for labels, value in family.samples
+            )
+            yield family._replace(samples=samples)

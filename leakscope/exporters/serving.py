@@ -58,7 +58,10 @@ class _Server(ThreadingHTTPServer):
 
 
 class Serving:
-    """Listens from when it is made, and answers from a thread of its own until it is closed."""
+    """Listens from when it is made, and answers from when it is started until it is closed.
+
+    It answers from a thread of its own, so it is not to be started before a fork.
+    """
 
     def __init__(self, address: Address, handler: type[BaseHTTPRequestHandler]) -> None:
         """Raises UsageProblem when nothing can listen there."""
@@ -74,7 +77,7 @@ class Serving:
         except (OSError, UnicodeError) as error:
             why = getattr(error, "strerror", None) or str(error)
             raise UsageProblem(f"cannot listen on {address}: {why}") from None
-        threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True).start()
+        self._is_started = False
 
     @property
     def address(self) -> Address:
@@ -82,7 +85,14 @@ class Serving:
         host, port = self._server.socket.getsockname()[:2]
         return Address(host, port)
 
+    def start(self) -> None:
+        """Answer from now on; who came before has waited."""
+        if not self._is_started:
+            self._is_started = True
+            threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True).start()
+
     def close(self) -> None:
         """Answer no more. Returns when the port is free."""
-        self._server.shutdown()
+        if self._is_started:
+            self._server.shutdown()
         self._server.server_close()

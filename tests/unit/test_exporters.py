@@ -41,6 +41,7 @@ def series_of(text: str) -> set[str]:
 @contextlib.contextmanager
 def served(latest: LatestReport) -> Iterator[Address]:
     server = Serving(address_of(":0"), latest.handler())
+    server.start()
     try:
         yield server.address
     finally:

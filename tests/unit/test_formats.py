@@ -293,7 +293,8 @@ def test_no_name_can_break_openmetrics(text):
 def test_it_is_said_what_to_install(monkeypatch, capsys, tmp_path):
     for name in [name for name in sys.modules if name.startswith("prometheus_client")]:
         monkeypatch.delitem(sys.modules, name)
-    for name in ("leakscope.exporters.openmetrics", "leakscope.renderers.diff_openmetrics"):
+    ours = ("exporters.client", "exporters.openmetrics", "renderers.diff_openmetrics")
+    for name in [f"leakscope.{module}" for module in ours]:
         monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setitem(sys.modules, "prometheus_client", None)
     monkeypatch.setitem(sys.modules, "prometheus_client.core", None)
