@@ -94,10 +94,11 @@ def prometheus(
         "scrape_configs": [{"job_name": "leakscope", "static_configs": scraped}],
     }
     (folder / "prometheus.yml").write_text(json.dumps(config))
-    port = _free_port()
+    port = free_port()
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [
+                "nice",  # other tests go on meanwhile, and some of them are timed
                 str(tool("prometheus")),
                 f"--config.file={folder / 'prometheus.yml'}",
                 f"--storage.tsdb.path={folder / 'data'}",
@@ -128,7 +129,8 @@ def _until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
             time.sleep(0.1)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A TCP port of the loopback that nobody listens on now."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         return int(taken.getsockname()[1])

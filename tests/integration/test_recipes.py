@@ -22,6 +22,7 @@ import yaml
 
 from leakscope.assets import assets
 from tests.documents import checked
+from tests.prometheus import fetched, free_port
 from tests.rights import Rights, need, of_container, of_docker_run
 from tests.running import PROGRAMS, leakscope_cli, running, unmeasured
 from tests.unprivileged import NOBODY, anyones_python, as_nobody
@@ -32,6 +33,7 @@ WORKERS = 4
 SERVICE = ("--pool", str(WORKERS), "--requests", "0")
 FILES = {asset.path: asset.content.decode() for asset in assets()}
 ROOT_WITH_ONE = Rights(0, frozenset({"SYS_PTRACE"}), may_gain=False, may_write=False)
+ALONE = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
 WAIT_S = 30.0
 
 
@@ -111,6 +113,24 @@ def saw_the_pool(run: subprocess.CompletedProcess[str]) -> bool:
 def yama_forbids() -> bool:
     scope = Path("/proc/sys/kernel/yama/ptrace_scope")
     return scope.exists() and scope.read_text().strip() != "0"
+
+
+def beside(launcher: int) -> tuple[str, ...]:
+    """What has a command run in the process namespace that this process has made."""
+    return "nsenter", "--target", str(only_child(launcher)), "--pid", "--mount"
+
+
+def only_child(pid: int) -> int:
+    """The only process that this one has started."""
+    return int(Path(f"/proc/{pid}/task/{pid}/children").read_text())
+
+
+def image(folder: Path) -> str:
+    """The PATH of a container that has leakscope and Python."""
+    for name, command in {"leakscope": "-m leakscope", "python3": ""}.items():
+        (folder / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {command} "$@"\n')
+        (folder / name).chmod(0o755)
+    return f"{folder}:{os.environ['PATH']}"
 
 
 # --- what the recipes ask for ---------------------------------------------------------------------
@@ -222,17 +242,48 @@ def test_another_user_with_no_capability_is_told_what_it_lacks(open_folder):
 
 def test_in_the_process_namespace_of_the_target_it_finds_the_only_python():
     """As `kubectl debug --target` and `docker run --pid=container:` have it."""
-    alone = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
-    need(*alone)
-    with running("leaky_service.py", *SERVICE, launcher=alone) as target:
-        children = Path(f"/proc/{target.pid}/task/{target.pid}/children").read_text().split()
-        inside = ("nsenter", "--target", children[0], "--pid", "--mount", *ROOT_WITH_ONE.launcher())
+    need(*ALONE)
+    with running("leaky_service.py", *SERVICE, launcher=ALONE) as target:
         run = subprocess.run(
-            [*inside, sys.executable, "-m", "leakscope", "dump", "--json"],
+            [*beside(target.pid), *ROOT_WITH_ONE.launcher(),
+             sys.executable, "-m", "leakscope", "dump", "--json"],
             capture_output=True, check=False, text=True, timeout=60, env=unmeasured(),
         )  # fmt: skip
         assert saw_the_pool(run)
         assert json.loads(run.stdout)["targets"][0]["pid"] == 1
+
+
+@pytest.mark.parametrize("path", ["kubernetes/sidecar.yaml", "kubernetes/sidecar-same-user.yaml"])
+def test_a_sidecar_watches_the_program_of_its_pod(path, tmp_path):
+    pod = documents(path)["Pod"]["spec"]
+    container = containers(pod)["leakscope"]
+    assert container["command"] == ["sh", "-c"]
+    (said,) = container["args"]
+    port = free_port()
+    script = said.replace(f"0.0.0.0:{container['ports'][0]['containerPort']}", f"127.0.0.1:{port}")
+    assert script != said
+    # As the user that the tests run as; the test of the rights is above.
+    rights = of_container(container, pod)._replace(user=0, capabilities=frozenset({"SYS_PTRACE"}))
+    need(*ALONE)
+    need(*rights.launcher())
+    path_of_image = image(tmp_path)
+    with running("leaky_service.py", *SERVICE, launcher=ALONE) as target:
+        command = [*beside(target.pid), *rights.launcher(), "sh", "-c", script]
+        environment = {**unmeasured(), "PATH": path_of_image}
+        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as sidecar:
+            until(lambda: "leakscope_target_processes 1.0" in scraped(port))
+            assert f"leakscope_target_threads {WORKERS + 1}.0" in scraped(port)
+            os.kill(only_child(sidecar.pid), signal.SIGTERM)
+            report, _ = sidecar.communicate(timeout=WAIT_S)
+        assert sidecar.returncode == 0
+        assert b"ended by signal" in report
+
+
+def scraped(port: int) -> str:
+    try:
+        return fetched(f"http://127.0.0.1:{port}/metrics")
+    except OSError:
+        return ""  # not yet
 
 
 # --- the node's loop ------------------------------------------------------------------------------
@@ -243,9 +294,6 @@ def test_the_node_is_watched_process_by_process(tmp_path):
     need(*rights.launcher())
     loop = tmp_path / "watch-node.sh"
     loop.write_text(documents("kubernetes/daemonset.yaml")["ConfigMap"]["data"]["watch-node.sh"])
-    for name, command in {"leakscope": "-m leakscope", "python3": ""}.items():
-        (tmp_path / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {command} "$@"\n')
-        (tmp_path / name).chmod(0o755)
     figures, state = tmp_path / "textfiles", tmp_path / "state"
     figures.mkdir()
     stale = figures / "leakscope-1.prom"
@@ -254,7 +302,7 @@ def test_the_node_is_watched_process_by_process(tmp_path):
     settings = {"WATCH_PATTERN": "--pool 4 --requests 0 --pollers", "WATCH_AT_MOST": "2"}
     environment = {
         **unmeasured(), **folders, **settings,
-        "LOOK_EACH_S": "0.5", "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "LOOK_EACH_S": "0.5", "PATH": image(tmp_path),
     }  # fmt: skip
     # Of a container only the image is read-only: the folders that it writes to are mounted.
     writable = rights._replace(may_write=True)
