@@ -9,7 +9,7 @@ from leakscope.facts import Point, Stay, common_wait
 from leakscope.leaks import Leak
 from leakscope.model import NOT_KNOWN, Frame, Frames, RunState, Target, ThreadKey
 from leakscope.policy import Trend, Verdict
-from leakscope.report import EndedBy, Group, Kind, Overall, Report
+from leakscope.report import EndedBy, Group, Kind, Known, Overall, Report
 from leakscope.stacks import Level, entry, group_id, site
 
 PID = 4711
@@ -225,6 +225,14 @@ WATCH = report(
 HOSTILE = "\x1b[31m[red]\n\u202eevil\ud800"
 
 
+def known(where: Frame | None, why: str) -> Known:
+    """Something that a baseline had: forty threads, and no faster now."""
+    return Known(
+        "feedfacefeed", ("feedfacefeed",), Trend.LEAKING, 40, 61.0, 40, 60.0, 1_700_000_000.0,
+        "queue.get", where, why,
+    )  # fmt: skip
+
+
 def hostile_report(text: str) -> Report:
     """A report with this text wherever the target has a say."""
     frames = started(frame(text, f"/srv/{text}/{text}.py"))
@@ -234,5 +242,6 @@ def hostile_report(text: str) -> Report:
         evil,
         targets=(target(command=(text, text), python=text),),
         leaks=(leak(evil, evidence=(text,), leaked=(key(1),)),),
+        known=(known(evil.site, text),),
         not_seen=(text,),
     )

@@ -43,6 +43,11 @@ def test_what_fails_is_told_in_one_line(command, why):
     assert failures(Hook(command)) == [Failure("leak-0", why)]
 
 
+@pytest.mark.fault(
+    "Input and output",
+    "the command of `--on-leak` hangs, and ignores SIGTERM",
+    "It is killed after 30 s with all that it started, and one line says so; the watch goes on.",
+)
 def test_what_hangs_is_killed_with_all_that_it_started(tmp_path):
     hook = Hook(f"trap '' TERM; sleep 60 & echo $! > {tmp_path}/pid; wait", limit_s=0.3)
     began_s = time.monotonic()
@@ -54,6 +59,11 @@ def test_what_hangs_is_killed_with_all_that_it_started(tmp_path):
     assert not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z"
 
 
+@pytest.mark.fault(
+    "Input and output",
+    "the command of `--on-leak` prints without end",
+    "What it prints is dropped, and holds nothing up.",
+)
 def test_what_complains_without_end_holds_nobody_up():
     hook = Hook("yes >&2", limit_s=0.3)
     hook.run("leak-0", b"")

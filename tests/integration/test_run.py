@@ -134,6 +134,11 @@ def test_what_leakscope_was_handed_open_is_the_programs_too():
         assert (done.returncode, pipe.read()) == (0, "hello")
 
 
+@pytest.mark.fault(
+    "Input and output",
+    "`run`: whoever reads standard error has gone",
+    "The program goes on to its end; the status is its own, or 141 where that is 0.",
+)
 def test_a_reader_that_has_gone_does_not_change_the_programs_status():
     reader, writer = os.pipe()
     os.close(reader)
@@ -156,6 +161,11 @@ def test_a_signal_is_passed_on_and_the_report_comes_all_the_same(number, tmp_pat
     assert summary_of(tmp_path / "report")["ended_by"] == "target exited"
 
 
+@pytest.mark.fault(
+    "The target lives its life",
+    "`run`: Ctrl-C is typed, and the program goes on for a while",
+    "The program gets it once; the watch goes on until the program ends, and then reports.",
+)
 def test_ctrl_c_reaches_the_program_once_and_leakscope_reports():
     master, terminal = pty.openpty()
 
@@ -265,6 +275,11 @@ def until(done: Callable[[], bool]) -> None:
 # --- rights ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.fault(
+    "Rights and places",
+    "`run` without CAP_SYS_PTRACE",
+    "The program is looked at as ever: leakscope has started it.",
+)
 def test_without_the_right_to_trace_it_looks_at_what_it_started(tmp_path):
     if os.geteuid() != 0 or shutil.which("setpriv") is None:
         pytest.skip("needs root, and setpriv to give up a right")
