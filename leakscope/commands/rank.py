@@ -52,15 +52,18 @@ def command(
     set_up_log(verbose=verbose)
     if reports.count("-") > 1:
         raise UsageProblem("standard input can be read only once")
-    ranking = ranked(reports)
+    ranking = ranked(reports, quiet=quiet)
     write(ranking, OF_RANKINGS, format_, output, color)
     if exit_zero:
         return 0
     return int(bool(ranking.leaks) or any(verdict in ranking.verdicts for verdict in fail_on))
 
 
-def ranked(reports: Iterable[str]) -> Ranking:
-    """The ranking of these files. Raises UsageProblem when not one report could be read."""
+def ranked(reports: Iterable[str], *, quiet: bool) -> Ranking:
+    """The ranking of these files; says what it leaves out, a line each, unless it is to be quiet.
+
+    Raises UsageProblem when not one report could be read.
+    """
     from leakscope.ranking import Ranker
     from leakscope.sources.reports import Unreadable, found_reports
 
@@ -70,7 +73,8 @@ def ranked(reports: Iterable[str]) -> Ranking:
         for found in found_reports(path):
             if isinstance(found, Unreadable):
                 unreadable += 1
-                click.echo(f"leakscope: left out: {printable(found.why)}", err=True)
+                if not quiet:
+                    click.echo(f"leakscope: left out: {printable(found.why)}", err=True)
             else:
                 ranker.add(found)
     ranking = ranker.ranking(unreadable)

@@ -4,6 +4,7 @@ groups, which are most of it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any, NamedTuple
@@ -13,11 +14,10 @@ from leakscope.errors import UsageProblem
 from leakscope.ranking import REPORTS, Found, found_in
 from leakscope.sources.saved import STDIN, documents, is_recording, saved_lines
 
-# What every one-line document of leakscope's begins with, and so those that are wanted.
-_DOCUMENT = b'{"type":"'
-_WANTED = tuple(_DOCUMENT + kind.encode() + b'"' for kind in sorted(REPORTS))
+# What a document of leakscope's begins with, on one line, with blanks or without.
+_KIND = re.compile(rb'\{"type": ?"(\w+)"')
 # The groups of a report follow a list; those of a leak, which have the same name, do not.
-_GROUPS = b'],"groups":['
+_GROUPS = re.compile(rb'\], ?"groups": ?\[')
 # Each opens as often as it closes, in a document that is whole.
 _PAIRS = ((b"{", b"}"), (b"[", b"]"))
 
@@ -37,7 +37,7 @@ def found_reports(path: str) -> Iterator[Found | Unreadable]:
     try:
         with saved_lines(path) as (name, lines):
             _, first = lines.first()
-            if not first.startswith(_DOCUMENT) and is_recording(first):
+            if not _KIND.match(first) and is_recording(first):
                 why = "a recording: `leakscope replay FILE --json` makes a report of it"
                 yield Unreadable(f"{name}: {why}")
                 return
@@ -56,12 +56,14 @@ def _found(
     lines = iter(lines)
     for number, raw in lines:
         where = name if is_alone and number == 1 else f"{name}, line {number}"
-        if raw.startswith(_WANTED):
-            yield _of(where, raw)
-        elif raw.startswith(b'{"') and not raw.startswith(_DOCUMENT):
+        kind = _KIND.match(raw)
+        if kind:
+            if kind[1].decode() in REPORTS:
+                yield _of(where, raw)
+        elif raw.startswith(b'{"'):
             # By another program's hand: all on one line as well, and in an order of its own.
             yield from _if_report(where, raw)
-        elif not raw.startswith(_DOCUMENT) and not raw.isspace():
+        elif not raw.isspace():
             yield from _of_many_lines(name, chain([(number, raw)], lines))
 
 
@@ -82,10 +84,10 @@ def _head(raw: bytes) -> Mapping[str, Any]:
     rest has no bracket too few: what was cut off anywhere has. (A name may hold brackets: then the
     document is read as a whole, by which all is decided.) Raises BadValue.
     """
-    end = raw.find(_GROUPS)
-    if end < 0 or any(raw.count(opens) != raw.count(closes) for opens, closes in _PAIRS):
+    groups = _GROUPS.search(raw)
+    if groups is None or any(raw.count(opens) != raw.count(closes) for opens, closes in _PAIRS):
         raise BadValue("not as leakscope writes it")
-    return fields(decoded(raw[: end + 1] + b"}"))
+    return fields(decoded(raw[: groups.start() + 1] + b"}"))
 
 
 def _if_report(where: str, raw: bytes) -> Iterator[Found | Unreadable]:

@@ -395,6 +395,8 @@ def test_broken_inputs_are_said_and_counted_and_not_fatal_unless_all_are(tmp_pat
     status, out, err = ranked(str(junk), missing, capsys=capsys)
     assert (status, out) == (2, "")
     assert "there is no report to rank" in err
+    status, out, err = ranked(str(junk), str(well), "--quiet", capsys=capsys)
+    assert (status, err) == (1, "")
 
 
 def test_standard_input_is_read_once(capsys):
