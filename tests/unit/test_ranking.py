@@ -202,6 +202,19 @@ def test_the_groups_are_not_needed_and_change_nothing(tmp_path):
     assert results == [results[0]] * len(forms)
 
 
+@pytest.mark.parametrize("blank", ["", " "])
+def test_of_what_leakscope_writes_the_groups_are_not_even_parsed(tmp_path, blank):
+    """They are most of a report: parsed, ten thousand reports would take several times as long."""
+    separators = (f",{blank}", f":{blank}")
+    text = json.dumps(report_document(leaking()), separators=separators)
+    file = tmp_path / "pod.json"
+    before, groups, after = text.partition(f'],{blank}"groups":{blank}[')
+    file.write_text(before + groups + after.replace('"frames"', "not JSON"))
+    read = alone(file)
+    assert isinstance(read, Found), read
+    assert len(read.hits) == 1
+
+
 def test_gzip_is_read(tmp_path):
     file = tmp_path / "pod.json.gz"
     file.write_bytes(gzip.compress(line_of(leaking()).encode()))
