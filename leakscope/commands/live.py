@@ -214,7 +214,8 @@ class LiveView:
         """As Ctrl-Z asks; it goes on here when it is continued."""
         self._is_to_stop = False
         self._give_back()
-        os.kill(os.getpid(), signal.SIGSTOP)
+        # To this thread, which then stops here and nowhere later; the others stop with it.
+        signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
 
     def _draw(self, latest: Report) -> None:
         """Send the lines that changed, at once: no flicker, and little over a slow line."""

@@ -19,6 +19,7 @@ from leakscope.report import Group, Report
 _CURSOR, _COUNT, _CHANGE, _VERDICT = 2, 5, 6, 9  # widths of columns
 _WIDEST_STATE = 18
 _WIDEST_SPARKLINE = 40
+_READABLE_SPARKLINE = 8
 _LEAST_SPARKLINE = 4  # less room than this shows nothing
 _LEAST_ROWS = 5  # of the table, as far as there are so many groups
 
@@ -68,7 +69,11 @@ class _Table:
         widest = max((cell_width(state) for state in self.states.values()), default=0)
         self.state_width = min(max(widest, len("state")), _WIDEST_STATE, self.pen.width // 4)
         taken = _CURSOR + _COUNT + _CHANGE + _VERDICT + self.state_width + 4
-        spark = min((self.pen.width - taken) // 3, _WIDEST_SPARKLINE)
+        free = self.pen.width - taken
+        names = [cell_width(self.pen.clean(self._file_only(group.site))) for group in visible]
+        # A third, and less where that lets all places be read, for they say more.
+        spark = max(free - 1 - max(names, default=0), _READABLE_SPARKLINE)
+        spark = min(spark, free // 3, _WIDEST_SPARKLINE)
         self.spark_width = spark if spark >= _LEAST_SPARKLINE else 0
         taken += self.spark_width + 1 if self.spark_width else 0
         self.place_width = max(self.pen.width - taken, 1)
@@ -79,7 +84,7 @@ class _Table:
             cell("count", _COUNT, right=True),
             cell("change", _CHANGE, right=True),
             cell("verdict", _VERDICT),
-            *([cell("over time", self.spark_width)] if self.spark_width else []),
+            *([cell("history", self.spark_width)] if self.spark_width else []),
             cell("state", self.state_width),
         ]
         return self.pen.line(
@@ -124,5 +129,9 @@ class _Table:
         whole = self.pen.clean(place(site))
         if cell_width(whole) <= self.place_width or site is None:
             return whole
-        name = re.split(r"[/\\]", site.filename)[-1]
-        return place(site._replace(filename=name))
+        return self._file_only(site)
+
+    def _file_only(self, site: Frame | None) -> str:
+        if site is None:
+            return place(site)
+        return place(site._replace(filename=re.split(r"[/\\]", site.filename)[-1]))
