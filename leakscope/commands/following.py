@@ -107,9 +107,9 @@ def _written(report: Report) -> str:
     """Writes what was found so far to a file in this directory; what is to be said of that."""
     from leakscope.renderers.text import report_lines
 
-    pids = "-".join(str(target.pid) for target in report.targets[:1])
+    pid = report.targets[0].pid if report.targets else "none"
     at = time.strftime("%Y%m%d-%H%M%S", time.localtime(report.ended_at))
-    path = f"leakscope-{pids}-{at}.txt"
+    path = f"leakscope-{pid}-{at}.txt"
     try:
         out = Output(path)
         out.lines(report_lines(report))

@@ -192,18 +192,19 @@ def _until(deadline: Deadline) -> tuple[str, str]:
 
 
 def _watch(report: Report, pen: Pen, setting: Setting) -> Text:
-    looks = report.samples + report.missed
+    # Of several processes, a count is of rounds, and samples are those of all.
+    wanted = None if report.several else setting.samples
     parts: list[Part] = [("watch    ", "heading")]
     if setting.duration_s:
         share = report.observed_s / setting.duration_s
         of = f"{duration(report.observed_s)} of {duration(setting.duration_s)}"
         parts += [(pen.bar(share, max(pen.width // _BAR, 1)), "sparkline"), f" {of}, "]
-    elif setting.samples:
-        share = looks / setting.samples
+    elif wanted:
+        share = (report.samples + report.missed) / wanted
         parts += [(pen.bar(share, max(pen.width // _BAR, 1)), "sparkline"), " "]
     else:
         parts.append(f"{duration(report.observed_s)}, ")
-    of_all = f" of {setting.samples}" if setting.samples else ""
+    of_all = f" of {wanted}" if wanted else ""
     parts.append(f"{report.samples}{of_all} {'sample' if report.samples == 1 else 'samples'}, ")
     parts.append((f"{report.missed} missed", "missed" if report.missed else "library"))
     return pen.line(*parts, _cost(report))
