@@ -56,16 +56,15 @@ def test_no_screen_is_taken_before_there_is_something_to_show(view, paper):
 
 
 def test_only_lines_that_changed_are_sent(view, paper):
-    with view:
-        view.update(WATCH, Setting())
-        assert paper.is_drawn.wait(PATIENCE_S)
-    # Once more, as if it went on: the view still knows what is on the screen.
+    view._take()
+    view._draw(WATCH)
     before = len(paper.getvalue())
-    view._has_screen = True
     view._draw(WATCH)
     assert len(paper.getvalue()) == before
     view._draw(nothing())
     assert len(paper.getvalue()) > before
+    view._give_back()
+    assert paper.getvalue().endswith(GIVEN_BACK)
 
 
 def test_a_failure_ends_the_watch_and_is_told(view, paper, monkeypatch):
@@ -75,15 +74,24 @@ def test_a_failure_ends_the_watch_and_is_told(view, paper, monkeypatch):
     monkeypatch.setattr(live, "view", broken)
     asked_to_end = threading.Event()
     view._on_quit = asked_to_end.set
-    with pytest.raises(RuntimeError, match="a fault in drawing"), view:
-        view.update(WATCH, Setting())
-        assert asked_to_end.wait(PATIENCE_S)
+
+    def watched():
+        with view:
+            view.update(WATCH, Setting())
+            assert asked_to_end.wait(PATIENCE_S)
+
+    with pytest.raises(RuntimeError, match="a fault in drawing"):
+        watched()
     assert paper.getvalue().endswith(GIVEN_BACK)
 
 
 def test_an_error_of_the_watch_gives_the_screen_back(view, paper):
-    with pytest.raises(ZeroDivisionError), view:
-        view.update(WATCH, Setting())
-        assert paper.is_drawn.wait(PATIENCE_S)
-        raise ZeroDivisionError
+    def watched():
+        with view:
+            view.update(WATCH, Setting())
+            assert paper.is_drawn.wait(PATIENCE_S)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        watched()
     assert paper.getvalue().endswith(GIVEN_BACK)
