@@ -92,6 +92,10 @@ class LiveView:
         finally:
             for number, handler in self._signals.items():
                 signal.signal(number, handler)
+            # Not sooner: a signal writes into it.
+            if not self._thread.is_alive():
+                os.close(self._wakes)
+                os.close(self._waker)
         if error is None:
             self._raise_failure()
 
@@ -117,9 +121,6 @@ class LiveView:
             self._thread.join(_PATIENCE_S)
         finally:
             self._keyboard.give_back()
-        if not self._thread.is_alive():
-            for handle in (self._wakes, self._waker):
-                os.close(handle)
 
     def _raise_failure(self) -> None:
         failure, self._failure = self._failure, None

@@ -6,7 +6,7 @@ from dataclasses import replace
 from io import StringIO
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -405,6 +405,7 @@ def test_help_goes_back_to_where_it_was_called():
         assert (state.page, state.selected) == (Page.DETAIL, detail.selected)
 
 
+@settings(max_examples=30)  # each draws many screens
 @given(st.lists(st.sampled_from([*Key, *"jksfpw?qx"])))
 def test_no_keys_break_it(keys):
     state = ViewState()

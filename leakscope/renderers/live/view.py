@@ -69,7 +69,8 @@ def _footer(state: ViewState, setting: Setting, pen: Pen) -> Text:
 def _keys(state: ViewState, pen: Pen) -> list[tuple[str, str]]:
     moving = pen.signs.up_down
     if state.page is not Page.OVERVIEW:
-        return [(moving, "scroll"), ("Esc", "back"), ("w", "write report"), ("q", "end the watch")]
+        paused = [("p", "go on")] if state.frozen else []
+        return [(moving, "scroll"), ("Esc", "back"), *paused, ("w", "write"), ("q", "end")]
     order = "order" if state.order is Order.SUSPICION else f"order: {state.order}"
     return [
         (moving, "move"),
