@@ -48,8 +48,9 @@ def growth_so_far(facts: GroupFacts, policy: Policy, trend: Trend) -> tuple[str,
     """How the count went, in whole sentences; none where hardly anything came."""
     if facts.size - facts.first < 2:
         return ()
+    threads = "thread" if facts.first == 1 else "threads"
     told = (
-        f"{facts.first} threads at first, {facts.size} now: {facts.arrived} came, "
+        f"{facts.first} {threads} at first, {facts.size} now: {facts.arrived} came, "
         f"{facts.departed} left, over {duration(facts.watched_s)}.",
     )
     if trend is not Trend.GROWING:
