@@ -48,8 +48,19 @@ $(STAMP): pyproject.toml
 demo: $(STAMP)  ## Watch a small leaking service and check what leakscope says (under a minute)
 	$(RUN) -m tests.demo
 
+# Tests that attach wait for most of their time, so those that only compute go on beside them, with
+# less of a right to the CPU. What they say is shown when both are over.
+COMPUTING := tests/unit $(wildcard tests/test_*.py)
+WAITING := tests/faults tests/integration
+
 test: lint types  ## Lint, check types and run all tests but the slow ones
-	$(PYTEST) -m "not slow"
+	@said=$$(mktemp); \
+	nice -n 10 env $(PYTEST) -m "not slow" -p no:cacheprovider $(COMPUTING) >"$$said" 2>&1 & \
+	computing=$$!; trap 'kill "$$computing"' INT TERM; \
+	$(PYTEST) -m "not slow" $(WAITING); waiting=$$?; \
+	wait "$$computing"; computed=$$?; \
+	cat "$$said"; rm -f "$$said"; \
+	test "$$waiting" -eq 0 && test "$$computed" -eq 0
 
 lint: $(STAMP)  ## Check style and formatting
 	$(RUN) -m ruff check .

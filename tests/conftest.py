@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import platform
+import signal
 import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -50,6 +51,11 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["LINES"] = "24"
     for name in COLOUR_VARIABLES:
         os.environ.pop(name, None)
+    # In the background of a script, or under nohup, these are ignored, and so they would be by all
+    # that the tests start. What has a handler is not handed down.
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda _number, _frame: None)
     # The same examples each time: what passed once does not fail at another's change.
     hypothesis.settings.register_profile("same each time", derandomize=True, deadline=None)
     hypothesis.settings.load_profile("same each time")
