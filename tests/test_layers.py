@@ -130,7 +130,7 @@ LAYERS = {
     "renderers/json_diff": 11,
     "renderers/json_report": 11,
     "renderers/json_rank": 11,
-    "renderers/rank_text": 13,
+    "renderers/rank_text": 14,
     "renderers/wording": 12,
     "renderers/junit": 14,
     "renderers/markdown": 14,

@@ -15,6 +15,7 @@ from leakscope.renderers.wording import (
     change,
     command_line,
     cost_sentence,
+    diagnosis,
     doing_of,
     doing_of_leak,
     growing_groups,
@@ -108,13 +109,10 @@ def _leak(number: int, leak: Leak, report: Report) -> Iterator[str]:
 
 
 def _diagnosis(leak: Leak) -> Iterator[str]:
-    if leak.culprit:
-        known = f"{leak.culprit.library}: {leak.culprit.what} ({leak.culprit.source})"
-        yield f"- Known: {prose(known)}"
-        yield f"- Cure: {prose(leak.culprit.cure)}"
-    elif leak.cause:
-        yield f"- Why: {prose(leak.cause.why)}"
-        yield f"- Cure: {prose(leak.cause.cure)}"
+    found = diagnosis(leak.culprit, leak.cause)
+    if found:
+        yield f"- {found.word.capitalize()}: {prose(found.why)}"
+        yield f"- Cure: {prose(found.cure)}"
 
 
 def _growing(report: Report) -> Iterator[str]:

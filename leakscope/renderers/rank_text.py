@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from leakscope.printable import printable
 from leakscope.ranking import Ranked, Ranking
 from leakscope.renderers.columns import table
+from leakscope.renderers.text import diagnosis_lines
 from leakscope.renderers.wording import location, place, plural
 
 # In the table, and told in full. More would be scrolled past; in JSON there are all.
@@ -67,13 +68,7 @@ def _told(number: int, leak: Ranked, ranking: Ranking) -> Iterator[str]:
         f"LEAK {number}  {plural(leak.total, 'thread')}  +{leak.rate_per_min:.1f}/min"
         f"  [{printable(leak.wait or '-')}]  {place(leak.site)}"
     )
-    if leak.culprit:
-        known = f"{leak.culprit.library}: {leak.culprit.what} ({leak.culprit.source})"
-        yield f"  known       {printable(known)}"
-        yield f"  cure        {printable(leak.culprit.cure)}"
-    elif leak.cause:
-        yield f"  why         {printable(leak.cause.why)}"
-        yield f"  cure        {printable(leak.cause.cure)}"
+    yield from diagnosis_lines(leak.culprit, leak.cause)
     yield f"  instances   {leak.instances} of {ranking.instances}"
     yield (
         f"  worst       {plural(leak.worst.count, 'thread')} in process {leak.worst.pid}, "

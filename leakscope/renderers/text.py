@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from leakscope.leaks import Leak
+from leakscope.leaks import Cause, Culprit, Leak
 from leakscope.limits import deadline_sentence
 from leakscope.model import Frames
 from leakscope.policy import Trend
@@ -19,6 +19,7 @@ from leakscope.renderers.wording import (
     command_line,
     command_of,
     cost_sentence,
+    diagnosis,
     doing_of,
     doing_of_leak,
     growing_groups,
@@ -133,7 +134,7 @@ def _leak_lines(number: int, leak: Leak, report: Report) -> Iterator[str]:
         f"LEAK {number}  {plural(len(leak.leaked), 'thread')}  +{leak.rate_per_min:.1f}/min"
         f"  [{doing_of_leak(leak, report)}]  {place(leak.site)}"
     )
-    yield from _diagnosis_lines(leak)
+    yield from diagnosis_lines(leak.culprit, leak.cause)
     for sentence in leak.evidence:
         yield f"  {printable(sentence)}"
     if leak.site:
@@ -149,14 +150,12 @@ def _leak_lines(number: int, leak: Leak, report: Report) -> Iterator[str]:
         yield f"  threads     {some([*shown, *names[SAMPLE_NAMES:]], SAMPLE_NAMES)}"
 
 
-def _diagnosis_lines(leak: Leak) -> Iterator[str]:
-    if leak.culprit:
-        known = f"{leak.culprit.library}: {leak.culprit.what} ({leak.culprit.source})"
-        yield f"  known       {printable(known)}"
-        yield f"  cure        {printable(leak.culprit.cure)}"
-    elif leak.cause:
-        yield f"  why         {printable(leak.cause.why)}"
-        yield f"  cure        {printable(leak.cause.cure)}"
+def diagnosis_lines(culprit: Culprit | None, cause: Cause | None) -> Iterator[str]:
+    """Why, and what to do, where that is known."""
+    found = diagnosis(culprit, cause)
+    if found:
+        yield f"  {left(found.word, 12)}{found.why}"
+        yield f"  {left('cure', 12)}{found.cure}"
 
 
 def _growing_lines(report: Report) -> Iterator[str]:

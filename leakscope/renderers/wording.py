@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from leakscope.engine import CLEAN_AFTER_S, CLEAN_AFTER_SAMPLES
-from leakscope.leaks import Leak
+from leakscope.leaks import Cause, Culprit, Leak
 from leakscope.model import Frame, RunState, Target
 from leakscope.policy import LEAKS, Trend
 from leakscope.printable import clipped, printable, short_path
@@ -194,6 +195,22 @@ def leak_numbers(report: Report) -> dict[str, int]:
     """The number of the first leak that names a group, by the group's id."""
     numbered = list(enumerate(report.leaks, 1))
     return {id_: number for number, leak in reversed(numbered) for id_ in leak.groups}
+
+
+class Diagnosis(NamedTuple):
+    """What is wrong, and what to do about it."""
+
+    word: str  # `known`: it is a library's, and was reported; or `why`
+    why: str
+    cure: str
+
+
+def diagnosis(culprit: Culprit | None, cause: Cause | None) -> Diagnosis | None:
+    """That of a leak; a library that is known to leak so says more than any guess."""
+    if culprit:
+        known = f"{culprit.library}: {culprit.what} ({culprit.source})"
+        return Diagnosis("known", printable(known), printable(culprit.cure))
+    return Diagnosis("why", printable(cause.why), printable(cause.cure)) if cause else None
 
 
 def names_of(leak: Leak, report: Report) -> list[str]:

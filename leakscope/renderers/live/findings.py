@@ -10,7 +10,14 @@ from leakscope.leaks import Leak
 from leakscope.policy import Trend
 from leakscope.renderers.live.pen import Part, Pen
 from leakscope.renderers.theme import origin
-from leakscope.renderers.wording import by_suspicion, doing_of, doing_of_leak, place, plural
+from leakscope.renderers.wording import (
+    by_suspicion,
+    diagnosis,
+    doing_of,
+    doing_of_leak,
+    place,
+    plural,
+)
 from leakscope.report import Group, Report
 from leakscope.spans import duration
 
@@ -79,13 +86,10 @@ def leak_lines(number: int, leak: Leak, report: Report, pen: Pen) -> list[Text]:
             f"  [{doing_of_leak(leak, report)}]",
         ),
     ]
-    if leak.culprit:
-        known = f"{leak.culprit.library}: {leak.culprit.what} ({leak.culprit.source})"
-        lines += pen.wrapped(_KNOWN, known)
-        lines += pen.wrapped(_CURE, leak.culprit.cure, "cure")
-    elif leak.cause:
-        lines += pen.wrapped(_WHY, leak.cause.why)
-        lines += pen.wrapped(_CURE, leak.cause.cure, "cure")
+    found = diagnosis(leak.culprit, leak.cause)
+    if found:
+        lines += pen.wrapped(_KNOWN if found.word == "known" else _WHY, found.why)
+        lines += pen.wrapped(_CURE, found.cure, "cure")
     else:
         lines += [line for told in leak.evidence[:2] for line in pen.wrapped(_WHY, told)]
     return lines

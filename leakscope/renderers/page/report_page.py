@@ -28,9 +28,11 @@ from leakscope.renderers.page.timescale import TimeScale, count_step
 from leakscope.renderers.page.tree import Held, merged
 from leakscope.renderers.sparkline import sparkline
 from leakscope.renderers.wording import (
+    Diagnosis,
     by_suspicion,
     change,
     command_line,
+    diagnosis,
     doing_of,
     doing_of_leak,
     growing_groups,
@@ -79,9 +81,7 @@ class LeakCard(NamedTuple):
     leak: Leak
     doing: str
     where: str
-    why: str
-    cure: str
-    known: str  # where a library is known for it
+    diagnosis: Diagnosis | None
     rate: str
     frames: Frames
     names: str
@@ -193,18 +193,13 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
 
 
 def _card(number: int, leak: Leak, report: Report) -> LeakCard:
-    told = leak.culprit or leak.cause
     with_chart = number <= MOST_CHARTS
     return LeakCard(
         number=number,
         leak=leak,
         doing=doing_of_leak(leak, report),
         where=place(leak.site),
-        why=leak.cause.why if leak.cause and not leak.culprit else "",
-        cure=told.cure if told else "",
-        known=f"{leak.culprit.library}: {leak.culprit.what} ({leak.culprit.source})"
-        if leak.culprit
-        else "",
+        diagnosis=diagnosis(leak.culprit, leak.cause),
         rate=f"{leak.rate_per_min:.1f}",
         frames=real_frames(leak.frames),
         names=some(names_of(leak, report), MOST_NAMES),
