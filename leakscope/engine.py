@@ -42,6 +42,9 @@ MAX_TOTALS = 600
 # While dumps fail, judging again this often finds growth that only the kernel tells of within the
 # time in which a dump would have.
 JUDGE_EACH_S = 5.0
+# Stacks that are older than this are worth a word: half a minute is the usual time between two
+# dumps of a big process.
+STALE_S = 60.0
 # Samples that are further apart than this many intervals, in the mean, are worth a word.
 STRETCHED = 1.25
 
@@ -102,6 +105,8 @@ class Engine:
         self._differ = Differ()
         self._findings: Findings | None = None
         self._judged_s = 0.0
+        self._has_moved = False  # threads began or ended since it judged
+        self._read_s = 0.0  # when stacks were read last
         self.unread: str | None = None  # why stacks could not be read, since when they could not
         self.unread_since_s = 0.0
         self.resources: list[Resources] = []
@@ -131,9 +136,11 @@ class Engine:
         self.history.observe(changes)
         if changes.stacks_read:
             self.unread = None
+            self._read_s = changes.elapsed_s
         elif changes.unread:
             self.unread_since_s = self.unread_since_s if self.unread else changes.elapsed_s
             self.unread = changes.unread
+        self._has_moved = self._has_moved or bool(changes.began or changes.ended)
         is_blind = self.unread and self.now_s - self._judged_s >= JUDGE_EACH_S
         if changes.stacks_read or is_blind:
             self._findings = None
@@ -154,6 +161,7 @@ class Engine:
         """
         if self._findings is None:
             self._judged_s = self.now_s
+            self._has_moved = False
             functions = self._judged(Level.FUNCTION)
             entries = self._judged(Level.ENTRY)
             leaks = find_leaks(functions, entries, self.policy)
@@ -216,7 +224,9 @@ class Engine:
         interval_s: float | None = None,
         cost: Cost | None = None,
     ) -> Report:
-        """All that was found, as of when it was judged."""
+        """All that was found. Where threads have come or gone, it is judged anew now and then."""
+        if self._has_moved and self.now_s - self._judged_s >= JUDGE_EACH_S:
+            self._findings = None
         findings = self.findings()
         targets = tuple(targets)
         leaks = self._explained(findings, targets)
@@ -253,6 +263,7 @@ class Engine:
         return (
             *unseen(self.history.tracks.values(), self.native, self.native_grown),
             *self._unread(),
+            *self._stale(),
             *self._stretched(interval_s),
             *self._left_out(),
         )
@@ -294,6 +305,19 @@ class Engine:
         return (
             f"stacks: not read{told}: {self.unread}. Threads, births and growth come from the "
             "kernel; groups are as they were last read",
+        )
+
+    def _stale(self) -> tuple[str, ...]:
+        """How old the stacks are, where as many threads have none as a leak may have."""
+        age_s = self.now_s - self._read_s
+        if self.unread or age_s < STALE_S:
+            return ()
+        unread = sum(j.facts.size for j in self.findings().functions if is_unread(j.facts))
+        if unread < self.policy.min_held:
+            return ()
+        return (
+            f"stacks: last read {duration(age_s)} ago, and {unread} threads have none yet: to read "
+            "them sooner would take more than --max-cpu allows",
         )
 
     def _stretched(self, interval_s: float | None) -> tuple[str, ...]:

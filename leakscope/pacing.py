@@ -59,16 +59,29 @@ class Pace:
             return True
         since_s = now_s - self._last_s
         allowed_s = self._max_share * (now_s - self._began_s + CREDIT_S)
-        dump_cpu_s = self._dump_cpu_s or 0.0
         # Where looking at the counters alone takes what is allowed (from 4000 threads on or so), a
         # watch that reads no stack again would be worth nothing: the check is made all the same.
-        if since_s < CHECK_EACH_S and (self._hopeless or spent_s + dump_cpu_s > allowed_s):
+        if since_s < CHECK_EACH_S and (self._hopeless or spent_s + self.dump_cpu_s > allowed_s):
+            return False
+        return self.is_wanted(now_s, news)
+
+    @property
+    def dump_cpu_s(self) -> float:
+        """What a dump takes, by the latest ones."""
+        return self._dump_cpu_s or 0.0
+
+    def is_wanted(self, now_s: float, news: News) -> bool:
+        """Whether a dump would be worth what it costs, if there were enough to pay for it."""
+        if self._max_share is None or self._began_s is None:
+            return True
+        since_s = now_s - self._last_s
+        if self._hopeless and since_s < CHECK_EACH_S:
             return False
         if news.unread >= MANY_UNREAD and since_s >= HURRIED_EACH_S:
             return True
         if news.unread or news.moved or news.ended:
             # News never makes it later than none would.
-            return since_s >= min(dump_cpu_s / UNHURRIED_SHARE, CHECK_EACH_S)
+            return since_s >= min(self.dump_cpu_s / UNHURRIED_SHARE, CHECK_EACH_S)
         return since_s >= CHECK_EACH_S
 
     def dumped(self, now_s: float, cpu_s: float) -> None:

@@ -17,7 +17,7 @@ from leakscope.report import Report
 from leakscope.sources.stopping import Stop, stopped_by_signals
 
 if TYPE_CHECKING:
-    from leakscope.renderers.live.state import Setting
+    from leakscope.commands.live import LiveView
 
 
 class Follower(Protocol):
@@ -93,7 +93,7 @@ def _live(out: Output, color: str, stop: Stop) -> Iterator[Follower]:
 
     console = console_for(color=wants_color(out, color))
     with LiveView(console, stop.set, _written) as view:
-        yield _Live(view.update, TextLines(out, color, quiet=True))
+        yield _Live(view, TextLines(out, color, quiet=True))
 
 
 def _can_be_drawn_on() -> bool:
@@ -122,16 +122,20 @@ def _written(report: Report) -> str:
 class _Live:
     """The live view, and the text report when it has closed."""
 
-    def __init__(self, update: Callable[[Report, Setting], None], at_end: TextLines) -> None:
-        self._update = update
+    def __init__(self, view: LiveView, at_end: TextLines) -> None:
+        self._view = view
         self._at_end = at_end
+        self._cpu_s = 0.0
 
     def sample(self, watched: Watched) -> None:
         from leakscope.renderers.live.state import Setting
 
+        began_s = time.thread_time()
         schedule = watched.schedule
         setting = Setting(duration_s=schedule.duration_s, samples=schedule.count)
-        self._update(watched.report(), setting)
+        self._view.update(watched.report(), setting)
+        self._cpu_s += time.thread_time() - began_s
+        watched.excuse(self._cpu_s + self._view.cpu_s)
 
     def finish(self, report: Report) -> None:
         self._at_end.finish(report)

@@ -12,6 +12,7 @@ import select
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from types import FrameType, TracebackType
@@ -58,6 +59,7 @@ class LiveView:
         )
         self._state = ViewState()
         self._latest: Report | None = None
+        self.cpu_s = 0.0  # what drawing and keys have taken
         self._drawn: list[list[Segment]] = []
         self._has_screen = self._is_closed = self._is_to_stop = False
         self._failure: BaseException | None = None
@@ -151,6 +153,7 @@ class LiveView:
                 if not self._is_closed and self._latest is not None:
                     self._take()
                     self._draw(self._latest)
+                self.cpu_s = time.thread_time()
         except BaseException as error:
             # The main thread raises it with its next report; without a terminal there is none.
             self._failure = None if isinstance(error, OSError) else error

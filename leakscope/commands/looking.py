@@ -55,6 +55,7 @@ class Watched(NamedTuple):
     events: tuple[Event, ...]
     schedule: Schedule
     finished: Callable[[Report], Report]  # with what made it, and what that took until now
+    excuse: Callable[[float], None]  # CPU time that showing has taken, which the watch need not pay
 
     def report(self, ended_by: EndedBy = EndedBy.NOT_YET) -> Report:
         """The report as of this round."""
@@ -120,8 +121,13 @@ class _Alone:
         self._source.close()
 
 
-def _source(asked: Asked, schedule: Schedule, stop: Stop, pyspy: PySpy | None = None) -> _Source:
-    budget = _budget(asked)
+def _source(
+    asked: Asked,
+    schedule: Schedule,
+    stop: Stop,
+    budget: Budget | None = None,
+    pyspy: PySpy | None = None,
+) -> _Source:
     if not asked.may_be_several:
         (pid,) = asked.pids
         return _Alone(
@@ -149,6 +155,10 @@ def _source(asked: Asked, schedule: Schedule, stop: Stop, pyspy: PySpy | None = 
     )
 
 
+def _not_counted(_cpu_s: float) -> None:
+    """Where there is no budget, showing takes nothing of it."""
+
+
 def _budget(asked: Asked) -> Budget | None:
     if asked.max_share is None:
         return None
@@ -165,7 +175,7 @@ def look_once(asked: Asked, view: View, pyspy: PySpy | None = None) -> Report:
     stop = Stop(*asked.pids)
     members = Members(view, replace(DEFAULT_POLICY, one_look=True))
     intake = _Intake(members, resources_each_s=None)
-    source = _source(asked, Schedule(count=1), stop, pyspy)
+    source = _source(asked, Schedule(count=1), stop, pyspy=pyspy)
     try:
         for events in source.rounds():
             intake.take(events)
@@ -278,7 +288,9 @@ def watch(
     """
     members = Members(view, replace(DEFAULT_POLICY, one_look=schedule.count == 1))
     intake = _Intake(members, recorder)
-    source = _source(asked, schedule, stop)
+    budget = _budget(asked)
+    source = _source(asked, schedule, stop, budget)
+    excuse = budget.excuse if budget else _not_counted
     finished = partial(_finished, asked=asked, source=source)
     ended_by: EndedBy | None = None
     has_begun = False
@@ -289,7 +301,7 @@ def watch(
                 _begin(recorder, asked, schedule, events)
             has_begun = True
             intake.take(events)
-            on_round(Watched(members, events, schedule, finished))
+            on_round(Watched(members, events, schedule, finished, excuse))
             if exit_on_leak and members.verdict is Overall.LEAKING:
                 ended_by = EndedBy.LEAK
                 break

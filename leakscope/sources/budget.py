@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 
 
@@ -12,6 +13,8 @@ class Budget:
         """`max_share` is the part of one core that all together may take in the long run."""
         self.max_share = max_share
         self._dumps_s = 0.0
+        self._excused_s = 0.0
+        self._claims: dict[object, float] = {}
         self._own_from_s: float | None = None
         self._began_s = 0.0
 
@@ -31,7 +34,32 @@ class Budget:
         """Add what a dump has taken."""
         self._dumps_s += cpu_s
 
+    def excuse(self, cpu_s: float) -> None:
+        """Say how much of this process's time so far went into showing, and not into watching.
+
+        Else a person who looks on would see older stacks than one who does not.
+        """
+        self._excused_s = cpu_s
+
     def spent_s(self) -> float:
-        """CPU time since `begin`."""
+        """CPU time since `begin`, without what is excused."""
         own_s = 0.0 if self._own_from_s is None else time.process_time() - self._own_from_s
-        return own_s + self._dumps_s
+        return max(own_s - self._excused_s, 0.0) + self._dumps_s
+
+    def claim(self, who: object, cpu_s: float) -> None:
+        """Note that a process wants a dump that would take so much, and cannot have it now.
+
+        Who came first is served first: else the cheap dumps of one process, which always fit in,
+        would take what the dear dump of another one is waiting for, for ever.
+        """
+        self._claims.setdefault(who, cpu_s)
+
+    def drop_claim(self, who: object) -> None:
+        """Note that a process has its dump, or wants it no more."""
+        self._claims.pop(who, None)
+
+    def claimed_before_s(self, who: object) -> float:
+        """What is to be left for the dumps of others that have waited for longer."""
+        claims = list(self._claims.items())  # looks at other processes go on meanwhile
+        earlier = itertools.takewhile(lambda claim: claim[0] is not who, claims)
+        return sum(cpu_s for _, cpu_s in earlier)

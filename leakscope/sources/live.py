@@ -69,6 +69,8 @@ class LiveSource:
 
     def close(self) -> None:
         """Give back what is held open, and end a dump that is under way."""
+        if self._budget is not None:
+            self._budget.drop_claim(self)
         self._pyspy.close()
         self._join.close()
 
@@ -154,7 +156,15 @@ class LiveSource:
             # allowed to, before it came.
             earned_s = self._budget.earned_before_s(self._pace.age_s(now_s))
             spent_s = self._budget.spent_s() - earned_s
-        return self._pace.is_due(now_s, self._join.news(), spent_s)
+        news = self._join.news()
+        left_to_others_s = self._budget.claimed_before_s(self)
+        if self._pace.is_due(now_s, news, spent_s + left_to_others_s):
+            return True
+        if self._pace.is_wanted(now_s, news):
+            self._budget.claim(self, self._pace.dump_cpu_s)
+        else:
+            self._budget.drop_claim(self)
+        return False
 
     # --- dumps --------------------------------------------------------------------------------
 
@@ -229,7 +239,10 @@ class LiveSource:
 
     def _charge(self, cpu_s: float) -> None:
         """Note what a dump took; what was spent until the first one was over is start-up."""
-        if self._budget is not None and self._pace.has_begun:
+        if self._budget is None:
+            return
+        self._budget.drop_claim(self)
+        if self._pace.has_begun:
             self._budget.charge(cpu_s)
 
     def _is_enough(self, error: DumpFailed, tries: int, began_s: float) -> bool:

@@ -73,3 +73,31 @@ def test_what_was_allowed_before_a_process_came_is_not_held_against_it(own_s, mo
     now[0] = 1100.0
     assert budget.earned_before_s(1000.0) == 0.0
     assert budget.earned_before_s(100.0) == pytest.approx(18.0)
+
+
+def test_what_showing_takes_is_not_held_against_the_watch(own_s):
+    budget = Budget(0.02)
+    budget.begin()
+    own_s[0] += 1.0
+    budget.excuse(0.75)
+    assert budget.spent_s() == 0.25
+
+
+def test_who_waits_for_a_dump_is_served_before_who_comes_later():
+    budget = Budget(0.02)
+    budget.claim("dear", 0.5)
+    budget.claim("cheap", 0.01)
+    assert budget.claimed_before_s("dear") == 0.0
+    assert budget.claimed_before_s("cheap") == 0.5
+    assert budget.claimed_before_s("new") == 0.51
+
+
+def test_to_claim_again_is_to_wait_in_the_same_place():
+    budget = Budget(0.02)
+    budget.claim("dear", 0.5)
+    budget.claim("cheap", 0.01)
+    budget.claim("dear", 0.5)
+    assert budget.claimed_before_s("dear") == 0.0
+    budget.drop_claim("dear")
+    budget.drop_claim("who never claimed")
+    assert budget.claimed_before_s("cheap") == 0.0

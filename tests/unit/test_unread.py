@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from leakscope.engine import JUDGE_EACH_S, Engine
+from leakscope.engine import JUDGE_EACH_S, STALE_S, Engine
 from leakscope.facts import GroupFacts
 from leakscope.limits import Limit, Resources, Usage
 from leakscope.model import Counts, Frames, Snapshot, Target, ThreadSample, Tick
@@ -197,6 +197,33 @@ def test_while_blind_it_is_judged_now_and_then():
         judged += [float(at)] * (after is not before)
         before = after
     assert judged == [JUDGE_EACH_S * n for n in range(1, 5)]
+
+
+def test_who_asks_for_a_report_gets_what_came_since_the_last_dump():
+    engine = Engine()
+    engine.observe(snapshot(still(1)))
+    assert sum(group.size for group in report_of(engine).groups) == 1
+    engine.observe(tick(1.0, 2))
+    assert sum(group.size for group in report_of(engine).groups) == 1  # not at each sample
+    engine.observe(tick(JUDGE_EACH_S, 3))
+    assert sum(group.size for group in report_of(engine).groups) == 3
+    judged = engine.findings()
+    engine.observe(tick(3 * JUDGE_EACH_S))
+    report_of(engine)
+    assert engine.findings() is judged  # nothing came
+
+
+def test_how_old_stacks_are_is_said_where_that_matters():
+    engine = Engine()
+    engine.observe(snapshot(still(1)))
+    for number in range(2, 10):
+        engine.observe(tick(float(number), number))
+    assert report_of(engine, None).not_seen == ()
+    engine.observe(tick(STALE_S))
+    (line,) = report_of(engine, None).not_seen
+    assert line.startswith("stacks: last read 60 s ago, and 8 threads have none yet")
+    engine.observe(snapshot(still(1), at=STALE_S + 1))
+    assert report_of(engine, None).not_seen == ()
 
 
 def test_between_dumps_nothing_is_judged_unless_it_is_asked_for():
