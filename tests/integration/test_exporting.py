@@ -63,7 +63,9 @@ def test_what_the_target_is_called_and_takes_is_told_from_the_first_round(servic
         with pytest.raises(urllib.error.URLError):
             fetched(url)
     assert re.search(r"^leakscope_target_threads 4\.0$", text, re.M)
-    assert re.search(r'^leakscope_samples_total\{outcome="taken"\} [23]\.0$', text, re.M)
+    taken = re.search(r'^leakscope_samples_total\{outcome="taken"\} (\d+)\.0$', text, re.M)
+    assert taken
+    assert int(taken[1]) >= 2
     assert re.search(r'^leakscope_cpu_seconds_total\{of="py-spy"\} 0\.0*[1-9]', text, re.M)
 
 
