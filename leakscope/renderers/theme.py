@@ -28,7 +28,7 @@ THEME = {
     "sparkline": "cyan",
     "missed": "magenta",
     "message": "bold",
-    "cursor": "reverse",
+    "cursor": "bold not dim",
 }
 
 

@@ -156,6 +156,31 @@ def test_colour_adds_nothing_that_words_do_not_say():
     assert any(line.startswith("> ") for line in plain), "the selected row"
 
 
+def test_the_selected_row_stands_out_without_a_change_to_what_is_drawn():
+    row = next(line for line in drawn(LEAKS, color=True) if line.startswith("\x1b[1m>"))
+    assert "\x1b[7m" not in row
+    assert "\x1b[36m▁▁▁▃▃▃▅▅▅▇▇▇" in row, "as in any other row"
+
+
+@pytest.mark.parametrize("unicode", [True, False])
+@pytest.mark.parametrize("page", Page)
+@pytest.mark.parametrize("order", Order)
+@pytest.mark.parametrize("width", [15, 40, 80])
+def test_the_keys_that_end_and_help_are_always_told(width, order, page, unicode):
+    state = ViewState(page=page, order=order, frozen=LEAKS)
+    last = drawn(LEAKS, state, width=width, setting=SETTING._replace(unicode=unicode))[-1]
+    assert last.startswith("q end  ? ")
+    assert not last.endswith(("…", "..")), "a key that does not fit is left out whole"
+
+
+@pytest.mark.parametrize("leaks", [1, 2])
+def test_on_a_small_terminal_a_leak_comes_before_the_table(leaks):
+    lines = drawn(replace(LEAKS, leaks=(THE_LEAK,) * leaks), width=40, height=12)
+    told = [line for line in lines if line.startswith("LEAK ")]
+    assert len(told) == leaks
+    assert any(line.startswith("> ") for line in lines)
+
+
 def test_a_person_who_never_saw_it_can_tell_all_from_the_first_screen():
     screen = " ".join(" ".join(drawn(LEAKS)).split())
     assert "LEAKING: 1 leak, 30.0 threads a minute" in screen  # what, and how fast

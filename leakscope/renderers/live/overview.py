@@ -29,8 +29,12 @@ def overview(report: Report, state: ViewState, pen: Pen, room: int) -> list[Text
     shown = rows(report, state)
     # A blank line on each side of what is wrong, and the heading.
     table_least = min(len(shown), _LEAST_ROWS)
-    told = findings(report, pen, room - table_least - 3)
-    top = [Text(), *told, Text()] if told else [Text()]
+    for_findings = room - table_least - 3
+    # Where there is hardly any room, what leaks comes before the table, and blank lines go.
+    least = min(len(report.leaks), room // 2)
+    blank = [Text()] if for_findings >= least else []
+    told = findings(report, pen, max(for_findings, least))
+    top = [*blank, *told, *blank] if told else [Text()]
     lines = [*top, *_Table(report, state, pen, shown).lines(room - len(top))][: max(room, 0)]
     # What is left of a tall terminal shows the stack of the group that is selected.
     stack = list(stack_lines(shown[cursor(shown, state)], pen)) if shown else []
@@ -112,16 +116,20 @@ class _Table:
         line.append(cell(str(group.size), _COUNT, right=True) + " ", style)
         line.append(cell(change(group), _CHANGE, right=True) + " ", style)
         line.append(cell(word, _VERDICT) + " ", style)
+        drawn_from = len(line)
         if self.spark_width:
             drawn = self.pen.sparkline(
                 group.points, self.report.now_s, self.began_s, self.spark_width
             )
             line.append(drawn + " ", THEME["sparkline"])
+        drawn_to = len(line)
         line.append(cell(self.states[group.id], self.state_width) + " ")
         role = origin(group.site.filename if group.site else "")
         line.append(self.pen.cell(self._place(group.site), self.place_width), THEME[role])
         if is_selected:
-            line.stylize(THEME["cursor"])
+            # What is drawn keeps its looks: a row like another must not seem to grow otherwise.
+            line.stylize(THEME["cursor"], 0, drawn_from)
+            line.stylize(THEME["cursor"], drawn_to)
         return self.pen.cut(line, self.pen.width)
 
     def _place(self, site: Frame | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.console import Group as Lines
 from rich.text import Text
 
+from leakscope.printable import cell_width
 from leakscope.renderers.live.detail import detail
 from leakscope.renderers.live.header import header
 from leakscope.renderers.live.help import help_page
@@ -61,24 +62,30 @@ def _footer(state: ViewState, setting: Setting, pen: Pen) -> Text:
     if not setting.has_keys:
         return pen.line(("Ctrl-C ends the watch and prints its report", "heading"))
     parts: list[Part] = []
+    taken, apart = 0, ""
     for key, does in _keys(state, pen):
-        parts += [(key, "message"), (f" {does}  ", "heading")]
+        taken += cell_width(f"{apart}{key} {does}")
+        if taken > pen.width:
+            break
+        parts += [apart, (key, "message"), (f" {does}", "heading")]
+        apart = "  "
     return pen.line(*parts)
 
 
 def _keys(state: ViewState, pen: Pen) -> list[tuple[str, str]]:
+    """Each key and what it does, the most needed first: the last give way on a narrow terminal."""
+    always = [("q", "end"), ("?", "back" if state.page is Page.HELP else "help")]
     moving = pen.signs.up_down
     if state.page is not Page.OVERVIEW:
         paused = [("p", "go on")] if state.frozen else []
-        return [(moving, "scroll"), ("Esc", "back"), *paused, ("w", "write"), ("q", "end")]
+        return [*always, (moving, "scroll"), ("Esc", "back"), *paused, ("w", "write")]
     order = "order" if state.order is Order.SUSPICION else f"order: {state.order}"
     return [
+        *always,
         (moving, "move"),
         ("Enter", "detail"),
         ("s", order),
         ("f", "filter"),
         ("p", "go on" if state.frozen else "pause"),
         ("w", "write"),
-        ("?", "help"),
-        ("q", "end"),
     ]
