@@ -11,6 +11,7 @@ from typing import TextIO
 
 from leakscope.destination import Destination, Growing
 from leakscope.errors import UsageProblem
+from leakscope.locales import may_draw
 
 
 class ClosedPipe(Exception):
@@ -41,8 +42,8 @@ class Output:
 
     @property
     def has_unicode(self) -> bool:
-        """Whether more than ASCII arrives as it is."""
-        return self._file is not None or self._stream().encoding.lower().startswith("utf")
+        """Whether more than ASCII is wanted, and arrives as it is."""
+        return self._file is not None or may_draw(self._stream().encoding)
 
     def lines(self, lines: Iterable[str]) -> None:
         """Write lines and flush them, so that a pipe sees each result at once."""

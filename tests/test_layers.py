@@ -22,6 +22,7 @@ LAYERS = {
     "keyboard": 1,
     "births": 1,
     "levels": 0,
+    "locales": 0,
     "printable": 0,
     "processes": 0,
     "redaction": 0,

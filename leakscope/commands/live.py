@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from leakscope.aside import Aside
 from leakscope.keyboard import Keyboard, is_in_foreground
+from leakscope.locales import may_draw
 from leakscope.renderers.live.pressing import pressed
 from leakscope.renderers.live.state import Setting, ViewState, Wish
 from leakscope.renderers.live.view import view
@@ -55,7 +56,7 @@ class LiveView:
         self._keyboard = Keyboard()
         self._aside = Aside()
         self._setting = Setting(
-            unicode=not console.options.ascii_only, has_keys=self._keyboard.is_there
+            unicode=may_draw(console.encoding), has_keys=self._keyboard.is_there
         )
         self._state = ViewState()
         self._latest: Report | None = None
