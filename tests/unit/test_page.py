@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html.parser import HTMLParser
 
 import pytest
@@ -284,6 +285,24 @@ def test_it_fails_at_once_where_it_cannot_be_written(tmp_path):
 def test_what_grows_stands_out_from_the_others():
     bands = bands_of(report(group(9), group(7, started(frame("grows")), Trend.GROWING)))
     assert [(band.slot, len(band.groups)) for band in bands[:2]] == [(GROWING, 1), (5, 1)]
+
+
+def test_each_band_that_is_drawn_is_in_the_legend():
+    read = group(9, points=points(0, 9, 9))
+    unread = group(members=(), frames=(), points=points(0, 7, 0))
+    page = report_page(report(read, unread, total_points=points(9, 20, 9), now_s=2.0))
+    shapes = set(re.findall(r'"shape (slot-\d+) ', page))
+    assert len(shapes) == 3
+    assert shapes == set(re.findall(r'<li class="(slot-\d+)">', page))
+    assert "stack not read yet: <strong>0</strong>" in page
+    assert "other groups: <strong>0</strong>" in page
+
+
+def test_one_group_is_no_groups():
+    assert 'data-noun="group">1 group</span>' in report_page(report(group()))
+    assert 'data-noun="group">2 groups</span>' in report_page(
+        report(group(), group(2, started(frame("other"))))
+    )
 
 
 def test_an_hour_of_a_thousand_threads_is_below_a_megabyte():

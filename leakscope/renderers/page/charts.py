@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 from xml.etree import ElementTree
@@ -67,11 +67,8 @@ def stacked(bands: Sequence[Band], names: Sequence[str], total: Curve, scale: Ti
 
     The names, printable ones, are told when a pointer rests on their bands.
     """
-    before, seen = scale.moments(COLUMNS)
     chart = _Chart(scale.ticks(), _LOW, "stacked")
-    # Up to its very end the time before the watch is told by births.
-    for part, moments, watch_s in (("past", before, inf), ("seen", seen, scale.watch_s)):
-        rows = [band_sizes(bands, total, at, watch_s) for at in moments]
+    for part, moments, rows in _parts(bands, total, scale):
         lower = [0] * len(moments)
         xs = [scale.x(at) for at in moments]
         for index in reversed(range(len(bands))):
@@ -81,6 +78,22 @@ def stacked(bands: Sequence[Band], names: Sequence[str], total: Curve, scale: Ti
             lower = upper
     chart.upright("began", scale.past_share)
     return chart.svg()
+
+
+def is_drawn(bands: Sequence[Band], total: Curve, scale: TimeScale) -> list[bool]:
+    """Of each band whether the stacked chart shows anything of it."""
+    rows = [row for _, _, rows in _parts(bands, total, scale) for row in rows]
+    return [any(row[index] for row in rows) for index in range(len(bands))]
+
+
+def _parts(
+    bands: Sequence[Band], total: Curve, scale: TimeScale
+) -> Iterator[tuple[str, list[float], list[list[int]]]]:
+    """Before the watch and in it: the moments of its columns, and the sizes of all bands then."""
+    before, seen = scale.moments(COLUMNS)
+    # Up to its very end the time before the watch is told by births.
+    for part, moments, watch_s in (("past", before, inf), ("seen", seen, scale.watch_s)):
+        yield part, moments, [band_sizes(bands, total, at, watch_s) for at in moments]
 
 
 def leak_chart(curve: Curve, fit: Fit | None, scale: TimeScale) -> str:

@@ -16,6 +16,7 @@ from leakscope.policy import LEAKS, Trend
 from leakscope.renderers.page.timescale import TimeScale
 from leakscope.renderers.wording import by_suspicion
 from leakscope.report import Group, Report
+from leakscope.stacks import real_frames
 
 # Bands of the stacked chart: as many as can be told apart by colour.
 MOST_OF_LEAKS = 3
@@ -45,9 +46,14 @@ class Curve(NamedTuple):
 class Band(NamedTuple):
     """One band of the stacked chart."""
 
-    slot: int  # which colour it has; see SLOTS in charts
+    slot: int  # which colour it has; the page has its style
     groups: tuple[Group, ...]  # one, or those that share the band
     curve: Curve | None  # None: whatever else there is
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether it is of threads whose stacks were still to be read."""
+        return bool(self.groups) and not any(real_frames(group.frames) for group in self.groups)
 
 
 def watch_began_s(report: Report) -> float:
@@ -125,13 +131,18 @@ def total_curve(report: Report) -> Curve:
 
 
 def bands_of(report: Report) -> list[Band]:
-    """The bands of the stacked chart from the top: leaks, what grows, big ones, the rest."""
+    """The bands of the stacked chart from the top: leaks, what grows, big ones, the rest, unread.
+
+    What was not read yet is a band even where all of it has been read since.
+    """
     shown = [group for group in by_suspicion(report) if group.level is report.level]
     named = {id_ for leak in report.leaks for id_ in leak.groups}
     leaking = [g for g in shown if g.id in named or g.verdict.trend in LEAKS]
     others = [g for g in shown if g not in leaking]
     growing = [g for g in others if g.verdict.trend is Trend.GROWING][:1]
-    others = [g for g in others if g not in growing]
+    unread = [g for g in report.groups if g.level is report.level and not real_frames(g.frames)]
+    unread = [g for g in unread if g not in leaking and g not in growing]
+    others = [g for g in others if g not in growing and g not in unread]
     bands = [Band(i, (g,), curve_of([g])) for i, g in enumerate(leaking[:MOST_OF_LEAKS])]
     more = leaking[MOST_OF_LEAKS:]
     if more:
@@ -139,11 +150,13 @@ def bands_of(report: Report) -> list[Band]:
     bands += [Band(GROWING, (g,), curve_of([g])) for g in growing]
     first = MORE_OF_LEAKS + 1
     bands += [Band(first + i, (g,), curve_of([g])) for i, g in enumerate(others[:MOST_OTHERS])]
-    return [*bands, Band(first + MOST_OTHERS, tuple(others[MOST_OTHERS:]), None)]
+    rest = first + MOST_OTHERS
+    bands.append(Band(rest, tuple(others[MOST_OTHERS:]), None))
+    return [*bands, Band(rest + 1, tuple(unread), curve_of(unread))] if unread else bands
 
 
 def band_sizes(bands: Sequence[Band], total: Curve, at_s: float, watch_s: float) -> list[int]:
     """How many threads each band has at a moment; the rest is what is left of the total."""
-    known = [band.curve.at(at_s, watch_s) for band in bands if band.curve is not None]
-    rest = max(total.at(at_s, watch_s) - sum(known), 0)
-    return [*known, rest]
+    sizes = [None if band.curve is None else band.curve.at(at_s, watch_s) for band in bands]
+    rest = max(total.at(at_s, watch_s) - sum(size for size in sizes if size), 0)
+    return [rest if size is None else size for size in sizes]

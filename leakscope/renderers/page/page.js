@@ -35,7 +35,7 @@
       shown += row.hidden ? 0 : 1;
     }
     const told = document.getElementById(input.getAttribute("aria-describedby"));
-    const all = `${rows.length} ${told.dataset.what}`;
+    const all = `${rows.length} ${told.dataset.noun}${rows.length === 1 ? "" : "s"}`;
     told.textContent = shown === rows.length ? all : `${shown} of ${all}`;
   };
 

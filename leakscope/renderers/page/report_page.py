@@ -10,7 +10,7 @@ from leakscope.averages import mean
 from leakscope.leaks import Leak
 from leakscope.limits import deadline_sentence
 from leakscope.model import Frames
-from leakscope.renderers.page.charts import Fit, Way, leak_chart, stacked, way_chart
+from leakscope.renderers.page.charts import Fit, Way, is_drawn, leak_chart, stacked, way_chart
 from leakscope.renderers.page.curves import (
     GROWING,
     MORE_OF_LEAKS,
@@ -151,7 +151,7 @@ def report_page(report: Report) -> str:
             "growing": growing_groups(report),
             "known": [(known_line(known), known.why) for known in report.known],
             "threads": _threads_chart(report, scale),
-            "legend": tuple(_legend(report)),
+            "legend": tuple(_legend(report, scale)),
             "rows": rows[:MOST_GROUPS],
             "more_rows": max(len(rows) - MOST_GROUPS, 0),
             "tree": merged(
@@ -303,11 +303,12 @@ def _threads_chart(report: Report, scale: TimeScale) -> Chart | None:
     )
 
 
-def _legend(report: Report) -> Iterator[LegendEntry]:
-    bands = bands_of(report)
-    sizes = band_sizes(bands, total_curve(report), report.now_s, watch_began_s(report))
-    for band, size in zip(bands, sizes, strict=True):
-        if size or band.groups:
+def _legend(report: Report, scale: TimeScale) -> Iterator[LegendEntry]:
+    """What each colour stands for, of bands that have gone by now too."""
+    bands, total = bands_of(report), total_curve(report)
+    sizes = band_sizes(bands, total, report.now_s, scale.watch_s)
+    for band, size, is_seen in zip(bands, sizes, is_drawn(bands, total, scale), strict=True):
+        if is_seen:
             verdict = "growing" if band.slot == GROWING else "leak"
             yield LegendEntry(
                 band.slot, _label(band), size, verdict if band.slot <= MORE_OF_LEAKS else ""
@@ -317,6 +318,8 @@ def _legend(report: Report) -> Iterator[LegendEntry]:
 def _label(band: Band) -> str:
     if band.curve is None:
         return "other groups"
+    if band.is_unread:
+        return "stack not read yet"
     if len(band.groups) > 1:
         return f"{len(band.groups)} more groups of leaks"
     return place(band.groups[0].site)
