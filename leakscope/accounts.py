@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from leakscope.checked import BadValue, count, fields, items, shown, span, text, whole
 from leakscope.checked import seconds as checked_seconds
 from leakscope.facts import Point
+from leakscope.limits import Deadline, Limit
 from leakscope.model import Frame, Frames
 
 Document = Mapping[str, Any]
@@ -35,6 +36,18 @@ class KnownLeak(NamedTuple):
     threads: int
     rate_per_min: float
     rate_basis: str
+    evidence: tuple[str, ...]
+    why: str | None
+    cure: str | None
+
+
+class KnownAlready(NamedTuple):
+    """What a baseline had already, and that names the group."""
+
+    threads: int
+    rate_per_min: float | None
+    since: str | None  # ISO 8601
+    known_by: str  # a whole sentence
     evidence: tuple[str, ...]
     why: str | None
     cure: str | None
@@ -73,6 +86,8 @@ class Account(NamedTuple):
     threads: tuple[KnownThread, ...]
     by_process: Mapping[str, int]
     leaks: tuple[KnownLeak, ...]
+    known: tuple[KnownAlready, ...]
+    deadline: Deadline | None  # of all leaks together; None where this group is in none
     turns: tuple[Turn, ...]
     began_at: str | None
     ended_at: str | None
@@ -105,6 +120,7 @@ def accounts(documents: Iterable[Any], wanted: str) -> tuple[Account, ...]:
 
 
 def _account(group: dict[str, Any], report: dict[str, Any], turns: tuple[Turn, ...]) -> Account:
+    leaks = tuple(_leaks(report, group["id"]))
     return Account(
         id=text(group["id"]),
         level=text(group["level"]),
@@ -126,7 +142,9 @@ def _account(group: dict[str, Any], report: dict[str, Any], turns: tuple[Turn, .
         points=tuple(_points(group["points"])),
         threads=tuple(_thread(thread) for thread in items(group["threads"])),
         by_process={pid: count(size) for pid, size in fields(group["by_process"]).items()},
-        leaks=tuple(_leaks(report, group["id"])),
+        leaks=leaks,
+        known=tuple(_known(report, group["id"])),
+        deadline=_deadline(report["deadline"]) if leaks else None,
         turns=turns,
         began_at=_text_or_none(report["began_at"]),
         ended_at=_text_or_none(report["ended_at"]),
@@ -139,14 +157,7 @@ def _leaks(report: dict[str, Any], id_: str) -> Iterator[KnownLeak]:
     for number, leak in enumerate(map(fields, items(report["leaks"])), 1):
         if id_ not in items(leak["groups"]):
             continue
-        culprit = None if leak["culprit"] is None else fields(leak["culprit"])
-        cause = None if leak["cause"] is None else fields(leak["cause"])
-        why, cure = None, None
-        if culprit:
-            parts = [text(culprit[name]) for name in ("library", "what", "source")]
-            why, cure = f"{parts[0]}: {parts[1]} ({parts[2]})", text(culprit["cure"])
-        elif cause:
-            why, cure = text(cause["why"]), text(cause["cure"])
+        why, cure = _why_and_cure(leak["culprit"], leak["cause"])
         yield KnownLeak(
             number,
             count(leak["count"]),
@@ -156,6 +167,48 @@ def _leaks(report: dict[str, Any], id_: str) -> Iterator[KnownLeak]:
             why,
             cure,
         )
+
+
+def _known(report: dict[str, Any], id_: str) -> Iterator[KnownAlready]:
+    for known in map(fields, items(report.get("known", []))):
+        if id_ not in items(known["groups"]):
+            continue
+        why, cure = _why_and_cure(known.get("culprit"), known.get("cause"))
+        yield KnownAlready(
+            count(known["count"]),
+            _number_or_none(known["rate_per_min"]),
+            _text_or_none(known["since"]),
+            text(known["why"]),
+            _texts(known.get("evidence", [])),
+            why,
+            cure,
+        )
+
+
+def _why_and_cure(culprit: Any, cause: Any) -> tuple[str | None, str | None]:
+    """A library that is known to leak so says more than any guess."""
+    if culprit is not None:
+        said = fields(culprit)
+        library, what, source = (text(said[name]) for name in ("library", "what", "source"))
+        return f"{library}: {what} ({source})", text(said["cure"])
+    if cause is not None:
+        said = fields(cause)
+        return text(said["why"]), text(said["cure"])
+    return None, None
+
+
+def _deadline(said: Any) -> Deadline | None:
+    if said is None:
+        return None
+    deadline = fields(said)
+    # What one thread takes is in no document, and the words about a deadline have no need of it.
+    limit = Limit(text(deadline["limit"]), count(deadline["used"]), count(deadline["allowed"]), 0.0)
+    return Deadline(
+        limit,
+        span(deadline["seconds"]),
+        span(deadline["earliest_s"]),
+        None if deadline["latest_s"] is None else span(deadline["latest_s"]),
+    )
 
 
 def _points(said: Any) -> Iterator[Point]:

@@ -161,7 +161,7 @@ def _known_leak(leak: Leak, rate: Rate, entry: Entry, name: str) -> Known:
     return Known(
         leak.id, leak.groups, leak.trend, len(leak.leaked), rate.per_min, rate.arrivals,
         entry.rate.per_min if entry.rate else None, entry.since_at, leak.wait, leak.site,
-        _sentence(entry, rate, name),
+        _sentence(entry, rate, name), leak.evidence, leak.cause, leak.culprit,
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from leakscope.facts import Point, Stay
-from leakscope.leaks import Leak
+from leakscope.leaks import Cause, Culprit, Leak
 from leakscope.limits import Deadline, Limit, ThreadCost
 from leakscope.model import Frame, Frames, Target
 from leakscope.policy import LEAKS, Trend, Verdict
@@ -128,6 +128,10 @@ class Known(NamedTuple):
     wait: str | None
     site: Frame | None
     why: str  # it is held to be known: a whole sentence
+    # Of a leak, as it has them when no baseline knows it.
+    evidence: tuple[str, ...] = ()
+    cause: Cause | None = None
+    culprit: Culprit | None = None
 
 
 class Member(NamedTuple):

@@ -353,6 +353,9 @@ def _known(known: Known) -> Document:
         "wait": known.wait,
         "site": _frame_or_null(known.site),
         "why": known.why,
+        "evidence": list(known.evidence),
+        "cause": None if known.cause is None else known.cause._asdict(),
+        "culprit": None if known.culprit is None else known.culprit._asdict(),
     }
 
 

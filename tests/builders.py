@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from leakscope.facts import Point, Stay, common_wait
-from leakscope.leaks import Leak
+from leakscope.leaks import Cause, Leak
 from leakscope.model import NOT_KNOWN, Frame, Frames, RunState, Target, ThreadKey
 from leakscope.policy import Trend, Verdict
 from leakscope.report import EndedBy, Group, Kind, Known, Overall, Report
@@ -229,7 +229,7 @@ def known(where: Frame | None, why: str) -> Known:
     """Something that a baseline had: forty threads, and no faster now."""
     return Known(
         "feedfacefeed", ("feedfacefeed",), Trend.LEAKING, 40, 61.0, 40, 60.0, 1_700_000_000.0,
-        "queue.get", where, why,
+        "queue.get", where, why, (why,), Cause("x", False, why, why),
     )  # fmt: skip
 
 

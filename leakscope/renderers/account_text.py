@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from leakscope.accounts import Account, KnownThread
+from leakscope.accounts import Account, KnownAlready, KnownLeak, KnownThread
+from leakscope.limits import deadline_sentence
 from leakscope.printable import clipped, printable
 from leakscope.renderers.columns import table
 from leakscope.renderers.sparkline import ASCII_BLOCKS, BLOCKS, sparkline
@@ -23,7 +24,8 @@ def lines(account: Account, *, unicode: bool = True) -> Iterator[str]:
         f"group {printable(account.id)}: {plural(account.size, 'thread')}, "
         f"{printable(account.verdict)}  [{_doing(account)}]  {place(account.site)}"
     )
-    if not account.leaks:  # which say the same, and more
+    if not account.leaks and not any(known.evidence for known in account.known):
+        # Those say the same, and more.
         yield from (f"  {printable(sentence)}" for sentence in account.evidence)
     if account.site:
         yield f"  at          {location(account.site)} {printable(account.site.function)}"
@@ -31,6 +33,7 @@ def lines(account: Account, *, unicode: bool = True) -> Iterator[str]:
         yield f"  started in  {location(account.entry)} {printable(account.entry.function)}"
     yield ""
     yield from _leaks(account)
+    yield from _known(account)
     yield from _history(account, unicode=unicode)
     yield "stack, innermost first"
     yield from (f"  {line}" for line in stack_lines(account.frames))
@@ -50,11 +53,30 @@ def _leaks(account: Account) -> Iterator[str]:
             f"+{leak.rate_per_min:.1f}/min ({basis})"
         )
         yield from (f"  {printable(sentence)}" for sentence in leak.evidence)
-        if leak.why:
-            yield f"  why         {printable(leak.why)}"
-        if leak.cure:
-            yield f"  cure        {printable(leak.cure)}"
+        yield from _diagnosis(leak)
         yield ""
+    if account.deadline:
+        yield f"deadline: {printable(deadline_sentence(account.deadline))}"
+        yield ""
+
+
+def _known(account: Account) -> Iterator[str]:
+    """What is no leak of the report because a baseline had it already."""
+    for known in account.known:
+        rate = "" if known.rate_per_min is None else f", {known.rate_per_min:+.1f}/min"
+        since = "" if known.since is None else f" since {printable(known.since)}"
+        yield f"known{since}: {plural(known.threads, 'thread')}{rate}"
+        yield f"  {printable(known.known_by)}"
+        yield from (f"  {printable(sentence)}" for sentence in known.evidence)
+        yield from _diagnosis(known)
+        yield ""
+
+
+def _diagnosis(leak: KnownLeak | KnownAlready) -> Iterator[str]:
+    if leak.why:
+        yield f"  why         {printable(leak.why)}"
+    if leak.cure:
+        yield f"  cure        {printable(leak.cure)}"
 
 
 def _history(account: Account, *, unicode: bool) -> Iterator[str]:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 
 from leakscope.accounts import accounts
+from leakscope.baseline import Baseline, Entry, Rate, against
 from leakscope.checked import BadValue
+from leakscope.leaks import Cause
+from leakscope.limits import Deadline, Limit
 from leakscope.policy import Trend
 from leakscope.renderers.account_text import lines
+from leakscope.stacks import Level
 from leakscope.wire import change_document, encode, report_document
 from tests.builders import LEAKING, THE_LEAK, WATCH, hostile_report
 from tests.hostile import EVIL, harmful
@@ -63,6 +68,29 @@ def test_a_group_that_is_in_no_leak_has_none():
     others = [one for one in accounts([saved(WATCH)], "") if one.id != LEAKING.id]
     assert others
     assert not any(one.leaks for one in others)
+
+
+def test_what_a_baseline_knew_is_told_with_why_and_cure():
+    cause = Cause("x", False, "Nobody ends them.", "End them.")
+    judged = replace(WATCH, leaks=(replace(THE_LEAK, cause=cause),))
+    entry = Entry(frozenset((LEAKING.id,)), Rate(61.0, 187), 1_700_000_000.0)
+    once = Baseline("last.json", Level.FUNCTION, (entry,))
+    made = against(judged, once)
+    assert not made.leaks
+    (account,) = accounts([saved(made)], LEAKING.id)
+    said = list(lines(account))
+    assert "known since 2023-11-14T22:13:20.000Z: 187 threads, +61.0/min" in said
+    assert "  Not one thread of this stack has ended." in said
+    assert "  why         Nobody ends them." in said
+    assert "  cure        End them." in said
+
+
+def test_a_group_that_leaks_has_a_deadline():
+    limit = Limit("pids.max 2048", 410, 2048, 1.0)
+    made = saved(replace(WATCH, deadline=Deadline(limit, 3276.0, 2900.0, 3700.0)))
+    said = {one.id: list(lines(one)) for one in accounts([made], "")}
+    told = "deadline: pids.max 2048 in 55 min, between 48 min and 62 min"
+    assert [id_ for id_, line in said.items() if told in line] == [LEAKING.id]
 
 
 def test_a_group_that_is_not_there():
