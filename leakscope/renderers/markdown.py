@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from leakscope.leaks import Leak
 from leakscope.limits import deadline_sentence
 from leakscope.printable import clipped, printable
-from leakscope.renderers.text import stack_lines
+from leakscope.renderers.text import TOP_MEMBERS, stack_lines
 from leakscope.renderers.wording import (
     LONGEST_NAME,
+    PROCESS_HEADINGS,
     by_suspicion,
     change,
     command_line,
@@ -21,13 +22,16 @@ from leakscope.renderers.wording import (
     growing_groups,
     how_it_was_watched,
     known_line,
+    leaking_first,
     names_of,
     place,
     plural,
     process_line,
+    process_row,
     some,
     verdict_sentence,
     verdict_words,
+    whole_place,
 )
 from leakscope.report import Group, Kind, Report
 from leakscope.spans import moment
@@ -44,6 +48,7 @@ def lines(report: Report) -> Iterator[str]:
     yield f"# {escaped(_title(report))}"
     yield ""
     yield from _summary(report)
+    yield from _processes(report)
     if report.leaks:
         yield from _timeline(report)
     for number, leak in enumerate(report.leaks, 1):
@@ -68,10 +73,10 @@ def _title(report: Report) -> str:
 
 
 def _summary(report: Report) -> Iterator[str]:
-    for target in report.targets[:1]:
-        more = len(report.targets) - 1
-        also = f" and {more} more" if more else ""
-        yield f"- Process: {code(process_line(target, report))}{also}"
+    if report.several:
+        yield f"- Processes: {len(report.several)}"
+    else:
+        yield from (f"- Process: {code(process_line(one, report))}" for one in report.targets)
     if report.threads is not None:
         yield f"- Threads: {report.threads}"
     if report.deadline:
@@ -80,6 +85,21 @@ def _summary(report: Report) -> Iterator[str]:
     if cost:
         yield f"- Cost: {escaped(cost)}"
     yield f"- How: {escaped(how_it_was_watched(report))}"
+
+
+def _processes(report: Report) -> Iterator[str]:
+    """What each of several processes came to."""
+    if not report.several:
+        return
+    yield from ("", "## Processes", "")
+    members = leaking_first(report)
+    rows = [process_row(member, report) for member in members[:TOP_MEMBERS]]
+    yield from table(
+        PROCESS_HEADINGS, [(*row[:-1], in_table(code(row[-1] or "-"))) for row in rows]
+    )
+    more = len(members) - TOP_MEMBERS
+    if more > 0:
+        yield from ("", f"and {more} more")
 
 
 def _timeline(report: Report) -> Iterator[str]:
@@ -93,9 +113,9 @@ def _leak(number: int, leak: Leak, report: Report) -> Iterator[str]:
     yield ""
     yield f"## Leak {number}: {threads}, {leak.rate_per_min:.1f} more a minute"
     yield ""
-    yield f"- Where: {code(place(leak.site))}, {escaped(doing_of_leak(leak, report))}"
+    yield f"- Where: {code(whole_place(leak.site))}, {escaped(doing_of_leak(leak, report))}"
     if leak.entry:
-        yield f"- Started in: {code(place(leak.entry))}"
+        yield f"- Started in: {code(whole_place(leak.entry))}"
     yield from _diagnosis(leak)
     names = names_of(leak, report)
     if names:

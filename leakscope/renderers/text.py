@@ -11,13 +11,12 @@ from leakscope.policy import Trend
 from leakscope.printable import cell_width, clipped, printable
 from leakscope.renderers.columns import left, table
 from leakscope.renderers.wording import (
-    LONGEST_COMMAND,
     LONGEST_NAME,
     NOTEWORTHY,
+    PROCESS_HEADINGS,
     by_suspicion,
     change,
     command_line,
-    command_of,
     cost_sentence,
     diagnosis,
     doing_of,
@@ -27,18 +26,19 @@ from leakscope.renderers.wording import (
     in_processes,
     known_line,
     leak_numbers,
+    leaking_first,
     location,
     names_of,
     place,
     plural,
     process_line,
+    process_row,
     some,
-    uptime_s,
     verdict_sentence,
     verdict_words,
 )
-from leakscope.report import Group, Kind, Member, Overall, Report
-from leakscope.spans import duration, moment
+from leakscope.report import Group, Kind, Member, Report
+from leakscope.spans import moment
 from leakscope.stacks import real_frames
 from leakscope.timeline import timeline
 
@@ -229,35 +229,17 @@ def _row(group: Group, words: Mapping[str, str]) -> tuple[str, ...]:
 
 # --- several processes ----------------------------------------------------------------------------
 
-_OF_PROCESSES = ("process", "threads", "verdict", "up", "command")
-
 
 def _member_lines(report: Report) -> Iterator[str]:
-    """The processes, where there are several: those that leak or live before those that ended."""
+    """The processes, where there are several."""
     if not report.several:
         return
-    ordered = sorted(
-        report.several, key=lambda m: (m.verdict is not Overall.LEAKING, m.ended_s or 0)
-    )
-    shown = ordered[:TOP_MEMBERS]
-    rows = [_member_row(member, report) for member in shown]
-    yield from table([_OF_PROCESSES, *rows], numbers=(0, 1))
-    if len(ordered) > len(shown):
-        yield f"and {len(ordered) - len(shown)} more"
+    members = leaking_first(report)
+    rows = [process_row(member, report) for member in members[:TOP_MEMBERS]]
+    yield from table([PROCESS_HEADINGS, *rows], numbers=(0, 1))
+    if len(members) > TOP_MEMBERS:
+        yield f"and {len(members) - TOP_MEMBERS} more"
     yield ""
-
-
-def _member_row(member: Member, report: Report) -> tuple[str, ...]:
-    ended_s = member.ended_s
-    up_s = uptime_s(member.target, report) if ended_s is None else None
-    over = "" if ended_s is None else ", ended"
-    return (
-        str(member.target.pid),
-        "-" if member.threads is None else str(member.threads),
-        member.verdict.value + over,
-        "-" if up_s is None else duration(up_s),
-        command_of(member.target, LONGEST_COMMAND),
-    )
 
 
 def _without_rest(groups: Sequence[Group], report: Report) -> list[Group]:

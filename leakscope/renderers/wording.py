@@ -11,7 +11,7 @@ from leakscope.leaks import Cause, Culprit, Leak
 from leakscope.model import Frame, RunState, Target
 from leakscope.policy import LEAKS, Trend
 from leakscope.printable import clipped, printable, short_path
-from leakscope.report import EndedBy, Group, Known, Overall, Report
+from leakscope.report import EndedBy, Group, Known, Member, Overall, Report
 from leakscope.spans import duration
 
 TOP_PROCESSES = 3  # of a group
@@ -111,6 +111,27 @@ def processes_line(report: Report) -> str:
         for member in sorted(living, key=lambda m: m.verdict is not Overall.LEAKING)
     ]
     return f"threads by process: {', '.join(words)}"
+
+
+PROCESS_HEADINGS = ("process", "threads", "verdict", "up", "command")
+
+
+def leaking_first(report: Report) -> list[Member]:
+    """Several processes: those that leak or live before those that ended."""
+    return sorted(report.several, key=lambda m: (m.verdict is not Overall.LEAKING, m.ended_s or 0))
+
+
+def process_row(member: Member, report: Report) -> tuple[str, ...]:
+    """What one of several processes came to, below PROCESS_HEADINGS."""
+    ended_s = member.ended_s
+    up_s = uptime_s(member.target, report) if ended_s is None else None
+    return (
+        str(member.target.pid),
+        "-" if member.threads is None else str(member.threads),
+        member.verdict.value + ("" if ended_s is None else ", ended"),
+        "-" if up_s is None else duration(up_s),
+        command_of(member.target, LONGEST_COMMAND),
+    )
 
 
 def _processes(report: Report) -> str:
@@ -234,6 +255,11 @@ def place(site: Frame | None) -> str:
 def location(frame: Frame) -> str:
     """Where a frame is, whole: `/srv/app/jobs.py:41`."""
     return _with_line(printable(frame.filename), frame.line)
+
+
+def whole_place(site: Frame | None) -> str:
+    """A frame with all of its path: `/srv/app/jobs.py:41 consume`."""
+    return place(None) if site is None else f"{location(site)} {printable(site.function)}".strip()
 
 
 def _with_line(path: str, line: int) -> str:

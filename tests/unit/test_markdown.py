@@ -11,9 +11,9 @@ from markdown_it import MarkdownIt
 from leakscope.diffing import Look, Stack, difference
 from leakscope.renderers.diff_markdown import lines as diff_lines
 from leakscope.renderers.markdown import code, escaped, fenced, lines, prose
-from leakscope.report import Kind
+from leakscope.report import Kind, Member, Overall
 from leakscope.stacks import Level
-from tests.builders import WATCH, frame, hostile_report, started
+from tests.builders import WATCH, frame, hostile_report, started, target
 from tests.hostile import EVIL
 
 READER = MarkdownIt("commonmark", {"html": True, "linkify": False}).enable("table")
@@ -65,6 +65,27 @@ def test_an_incident_report():
     assert "#   Queue.get                 /usr/lib/python3.11/queue.py:171" in text
     assert text.endswith("Made by `leakscope watch 4711`.")
     assert kinds(text) >= {"heading_open", "table_open", "fence", "bullet_list_open"}
+
+
+def test_of_several_processes_those_that_leak_come_first():
+    several = tuple(
+        Member(target(pid=pid, command=("python", f"a|{pid}.py")), 3, 3, verdict)
+        for pid, verdict in ((4711, Overall.CLEAN), (4712, Overall.LEAKING))
+    )
+    made = replace(WATCH, several=several, targets=tuple(one.target for one in several))
+    text = "\n".join(lines(made))
+    assert "- Processes: 2" in text
+    rows = [line for line in text.splitlines() if line.startswith("| 471")]
+    assert rows == [
+        "| 4712 | 3 | leaking | 61 min | `python a\\|4712.py` |",
+        "| 4711 | 3 | clean | 61 min | `python a\\|4711.py` |",
+    ]
+
+
+def test_a_leak_is_told_with_the_whole_path():
+    text = "\n".join(lines(WATCH))
+    assert "- Where: `/srv/app/jobs.py:41 consume`, queue.get" in text
+    assert "- Started in: `/srv/app/jobs.py:41 consume`" in text
 
 
 def test_one_look_shows_stacks():

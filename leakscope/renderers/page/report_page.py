@@ -39,6 +39,7 @@ from leakscope.renderers.wording import (
     how_it_was_watched,
     in_processes,
     known_line,
+    leaking_first,
     names_of,
     place,
     plural,
@@ -374,7 +375,7 @@ def _rows(report: Report) -> Iterator[Row]:
 
 
 def _members(report: Report) -> Iterator[Sequence[str]]:
-    for member in report.several:
+    for member in leaking_first(report):
         up_s = uptime_s(member.target, report) if member.ended_s is None else None
         yield (
             str(member.target.pid),
