@@ -11,7 +11,6 @@ from typing import TextIO
 
 from leakscope.destination import Destination, Growing
 from leakscope.errors import UsageProblem
-from leakscope.locales import may_draw
 
 
 class ClosedPipe(Exception):
@@ -43,6 +42,8 @@ class Output:
     @property
     def has_unicode(self) -> bool:
         """Whether more than ASCII is wanted, and arrives as it is."""
+        from leakscope.locales import may_draw  # most results draw nothing
+
         return self._file is not None or may_draw(self._stream().encoding)
 
     def lines(self, lines: Iterable[str]) -> None:

@@ -17,7 +17,7 @@ from tests.tmux import Terminal, needs_tmux, terminal
 pytestmark = [pytest.mark.attach, needs_tmux]
 
 LEAKSCOPE = f"{shlex.quote(sys.executable)} -m leakscope"
-KEYS = "↑↓ move"
+KEYS = "q end  ? help"
 
 
 @pytest.fixture(scope="module")
@@ -205,3 +205,13 @@ def test_in_the_background_there_is_no_view(service, screen):
     screen.run(f"{LEAKSCOPE} watch {service.pid} -n 300ms --count 2 & wait; echo over")
     screen.until_there("ended by count")
     assert KEYS not in screen.history()
+
+
+@pytest.mark.parametrize("locale", ["LC_ALL=C", "LC_ALL= LC_CTYPE= LANG=C"])
+def test_in_the_locale_c_all_is_ascii(service, screen, locale):
+    screen.run(f"export {locale}")
+    watch(screen, service.pid)
+    shown = screen.text()
+    assert shown.isascii()
+    assert "up/down move" in shown
+    screen.press("q")
