@@ -59,10 +59,16 @@ def is_faster(now: Rate, then: Rate | None) -> bool:
 
     Each rate may be off by its error, and errors of counts that have nothing to do with each other
     add up as their squares do: hence two rates that are one and the same differ by more than the
-    root of that sum in fewer than 1 of 20 cases. A rate that is not known is no rate to exceed.
+    root of that sum in fewer than 1 of 20 cases.
+
+    Where the old rate is not known, as in a baseline made of one look, nothing says that it grew at
+    all: then whatever grows now is faster, or such a baseline would hide a leak of any rate. What
+    does not grow stays known.
     """
-    if then is None or not now.arrivals or not then.arrivals:
+    if not now.arrivals:
         return False
+    if then is None or not then.arrivals:
+        return now.per_min > 0
     return now.per_min - then.per_min > hypot(now.error_per_min, then.error_per_min)
 
 
@@ -177,7 +183,10 @@ def _sentence(entry: Entry, now: Rate, name: str) -> str:
     since = "" if entry.since_at is None else f" since {moment(entry.since_at)}"
     known = f"Known{since}, by {name}"
     if entry.rate is None:
-        return f"{known}, which does not tell how fast it grew."
+        unknown = f"{known}, which does not tell how fast it grew"
+        if is_faster(now, None):
+            return f"{unknown}: nothing says that {now.per_min:.1f} threads a minute are no news."
+        return f"{unknown}; it does not grow now."
     rates = f"{entry.rate.per_min:.1f} threads a minute then, {now.per_min:.1f} now"
     if is_faster(now, entry.rate):
         return f"{known}, and faster than that: {rates}, more than the uncertainty of both."
