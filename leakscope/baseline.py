@@ -11,7 +11,7 @@ from datetime import datetime
 from math import hypot
 from typing import Any, NamedTuple
 
-from leakscope.checked import BadValue, count, fields, finite, items, text
+from leakscope.checked import BadValue, count, fields, finite, items, refuse_other_version, text
 from leakscope.leaks import Leak
 from leakscope.levels import Level
 from leakscope.limits import relative_error
@@ -87,6 +87,7 @@ def baseline_of(documents: Iterable[Any], name: str) -> Baseline:
             report = said
     if report is None:
         raise BadValue("no dump and no summary in it; a watch writes its summary as it ends")
+    refuse_other_version(report)
     level, at = text(report["level"]), _at(report["ended_at"])
     if level not in list(Level):
         raise BadValue(f"{level!r} is no level of groups")

@@ -169,6 +169,8 @@ SOUND = json.loads(encode(report_document(leaking(leak(OLD)))))
         [[]],
         [{"type": "summary"}],
         [SOUND | {"level": "colour"}],
+        [SOUND | {"schema_version": "2.0"}],
+        [{name: value for name, value in SOUND.items() if name != "schema_version"}],
         [SOUND | {"ended_at": "yesterday"}],
         [SOUND | {"leaks": [{"id": 3, "groups": []}]}],
         [SOUND | {"known": {}}],
