@@ -11,7 +11,7 @@ from datetime import datetime
 from math import hypot
 from typing import Any, NamedTuple
 
-from leakscope.checked import BadValue, count, fields, finite, items, text
+from leakscope.checked import BadValue, count, fields, finite, items, refuse_other_version, text
 from leakscope.leaks import Leak
 from leakscope.levels import Level
 from leakscope.limits import relative_error
@@ -59,10 +59,16 @@ def is_faster(now: Rate, then: Rate | None) -> bool:
 
     Each rate may be off by its error, and errors of counts that have nothing to do with each other
     add up as their squares do: hence two rates that are one and the same differ by more than the
-    root of that sum in fewer than 1 of 20 cases. A rate that is not known is no rate to exceed.
+    root of that sum in fewer than 1 of 20 cases.
+
+    Where the old rate is not known, as in a baseline made of one look, nothing says that it grew at
+    all: then whatever grows now is faster, or such a baseline would hide a leak of any rate. What
+    does not grow stays known.
     """
-    if then is None or not now.arrivals or not then.arrivals:
+    if not now.arrivals:
         return False
+    if then is None or not then.arrivals:
+        return now.per_min > 0
     return now.per_min - then.per_min > hypot(now.error_per_min, then.error_per_min)
 
 
@@ -81,6 +87,7 @@ def baseline_of(documents: Iterable[Any], name: str) -> Baseline:
             report = said
     if report is None:
         raise BadValue("no dump and no summary in it; a watch writes its summary as it ends")
+    refuse_other_version(report)
     level, at = text(report["level"]), _at(report["ended_at"])
     if level not in list(Level):
         raise BadValue(f"{level!r} is no level of groups")
@@ -177,7 +184,10 @@ def _sentence(entry: Entry, now: Rate, name: str) -> str:
     since = "" if entry.since_at is None else f" since {moment(entry.since_at)}"
     known = f"Known{since}, by {name}"
     if entry.rate is None:
-        return f"{known}, which does not tell how fast it grew."
+        unknown = f"{known}, which does not tell how fast it grew"
+        if is_faster(now, None):
+            return f"{unknown}: nothing says that {now.per_min:.1f} threads a minute are no news."
+        return f"{unknown}; it does not grow now."
     rates = f"{entry.rate.per_min:.1f} threads a minute then, {now.per_min:.1f} now"
     if is_faster(now, entry.rate):
         return f"{known}, and faster than that: {rates}, more than the uncertainty of both."

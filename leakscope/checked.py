@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from leakscope.printable import clipped
@@ -116,6 +117,16 @@ def fields(value: Any) -> dict[str, Any]:
     if type(value) is not dict:
         raise BadValue(f"{shown(value)} is not an object")
     return value
+
+
+def refuse_other_version(report: Mapping[str, Any]) -> None:
+    """Raise BadValue where a report of leakscope's has not the schema 1.x; KeyError without one.
+
+    A later 1.x only adds fields; in 2.x the same names may mean something else.
+    """
+    version = text(report["schema_version"])
+    if version.partition(".")[0] != "1":
+        raise BadValue(f"its version is {clipped(version, 20)}; this leakscope reads 1.x")
 
 
 def shown(value: Any) -> str:

@@ -23,6 +23,9 @@ from leakscope.stacks import portable_path
 TOP_GROUPS = 20
 # Worth a series, the worst first.
 _SUSPECT = (*LEAKS, Trend.GROWING, Trend.WARMING)
+# The verdict of a group that a baseline had already. It is there to be looked at, and no rule for
+# alerts asks for it.
+KNOWN = "known"
 # Of a label: what is longer is no name that anyone has given, and is kept for weeks all the same.
 _LONGEST_LABEL = 120
 
@@ -76,7 +79,9 @@ def _leaked(report: Report) -> Iterator[Sample]:
 
 
 def _limit(report: Report) -> Iterator[Sample]:
-    if report.deadline:
+    # A limit that only leaks of a baseline near is no news either, and this figure has an alert.
+    only_known = not report.leaks and any(known.trend in LEAKS for known in report.known)
+    if report.deadline and not only_known:
         yield Sample({"limit": _label(report.deadline.limit.name)}, report.deadline.seconds)
 
 
@@ -85,47 +90,60 @@ def _limit(report: Report) -> Iterator[Sample]:
 
 class _Suspect(NamedTuple):
     group: Group
-    verdict: Trend  # of the leak that names the group, where one does
+    trend: Trend  # of the leak that names the group, where one does
+    is_known: bool  # by a baseline, and not part of a leak that is news
+
+    @property
+    def verdict(self) -> str:
+        return KNOWN if self.is_known else self.trend.value
+
+    @property
+    def rank(self) -> tuple[bool, int, int, str]:
+        """Sorts the worst first; what is known after all that is news."""
+        return self.is_known, _SUSPECT.index(self.trend), -self.group.size, self.group.id
 
 
 def _suspects(report: Report) -> list[_Suspect]:
-    """The groups that leak or grow, the worst first, then the biggest.
+    """The groups that leak or grow: the worst first, then the biggest; last what is known.
 
     Of the level that was asked for and of no other, or threads would count twice in a sum.
     """
     named = {id_: leak.trend for leak in reversed(report.leaks) for id_ in leak.groups}
     found = [
-        _Suspect(group, named.get(group.id, group.verdict.trend))
+        _Suspect(
+            group,
+            named.get(group.id, group.verdict.trend),
+            group.id not in named and report.knows(group.id),
+        )
         for group in report.groups
         if group.level is report.level and group.size
     ]
-    found = [suspect for suspect in found if suspect.verdict in _SUSPECT]
-    found.sort(key=lambda s: (_SUSPECT.index(s.verdict), -s.group.size, s.group.id))
-    return found[:TOP_GROUPS]
+    found = [suspect for suspect in found if suspect.trend in _SUSPECT]
+    return sorted(found, key=lambda suspect: suspect.rank)[:TOP_GROUPS]
 
 
 def _group_threads(report: Report) -> Iterator[Sample]:
-    for group, _ in _suspects(report):
+    for group, *_ in _suspects(report):
         labels = {"group": group.id, "site": _site(group.site), "wait": _label(group.wait or "")}
         yield Sample(labels, group.size)
 
 
 def _group_growth(report: Report) -> Iterator[Sample]:
-    for group, _ in _suspects(report):
+    for group, *_ in _suspects(report):
         per_min = group.rate_per_min(report.observed_s)
         if per_min is not None:
             yield Sample({"group": group.id}, per_min / 60)
 
 
 def _group_age(report: Report) -> Iterator[Sample]:
-    for group, _ in _suspects(report):
+    for group, *_ in _suspects(report):
         oldest_s = min(stay.began_s for stay in group.stays)
         yield Sample({"group": group.id}, max(report.now_s - oldest_s, 0.0))
 
 
 def _group_verdict(report: Report) -> Iterator[Sample]:
-    for group, verdict in _suspects(report):
-        yield Sample({"group": group.id, "verdict": verdict.value}, 1)
+    for suspect in _suspects(report):
+        yield Sample({"group": suspect.group.id, "verdict": suspect.verdict}, 1)
 
 
 def _site(frame: Frame | None) -> str:
@@ -212,7 +230,7 @@ _FAMILIES: tuple[tuple[str, str, str, Callable[[Report], Iterator[Sample]]], ...
     ),
     (
         "group_verdict", "gauge",
-        "1 for the verdict that the group has.", _group_verdict,
+        "1 for the verdict that the group has; known: a baseline had it.", _group_verdict,
     ),
     (
         "limit_seconds", "gauge",

@@ -21,6 +21,7 @@ from leakscope.checked import (
     finite,
     flag,
     items,
+    refuse_other_version,
     shown,
     text,
     whole,
@@ -28,7 +29,6 @@ from leakscope.checked import (
 from leakscope.leaks import Cause, Culprit
 from leakscope.model import Frame
 from leakscope.policy import LEAKS
-from leakscope.printable import clipped
 
 # The kinds of documents that hold what was found in a process.
 REPORTS = frozenset(("dump", "summary"))
@@ -110,9 +110,7 @@ def found_in(document: Mapping[str, Any], where: str) -> Found:
 
     Raises BadValue or KeyError where it is no report.
     """
-    version = text(document["schema_version"])
-    if version.partition(".")[0] != "1":
-        raise BadValue(f"its version is {clipped(version, 20)}; this leakscope reads 1.x")
+    refuse_other_version(document)
     return Found(
         where,
         len(items(document["targets"])),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from leakscope.commands.options import Command, option
+from leakscope.commands.options import Command, ShellCommand, option
 
 if TYPE_CHECKING:
     from leakscope.commands.following import Follower
@@ -76,6 +76,7 @@ BESIDE: dict[str, tuple[Callable[[Command], Command], Callable[[Any], Follower]]
     "on_leak": (
         option(
             "--on-leak",
+            type=ShellCommand(),
             metavar="COMMAND",
             help="Run this in a shell once for each new leak, with the leak's JSON on its standard "
             "input; for at most 30 s.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -62,6 +63,29 @@ class Pattern(click.ParamType[re.Pattern[str]]):
             return re.compile(value)
         except re.error as error:
             self.fail(f"{value!r} is not a regular expression: {error}", param, ctx)
+
+
+class Percent(click.FloatRange):
+    """A percentage between bounds; nan, which is outside of no bounds, is none."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        percent = float(super().convert(value, param, ctx))
+        if math.isnan(percent):
+            self.fail(f"{value!r} is not a number", param, ctx)
+        return percent
+
+
+class ShellCommand(click.ParamType[str]):
+    """A command for the shell, to which an empty one means nothing."""
+
+    name = "command"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not str(value).strip():
+            self.fail("it is empty: there is nothing to run", param, ctx)
+        return str(value)
 
 
 class Pid(click.ParamType[int]):
@@ -210,7 +234,7 @@ sampling_options = _all(
     ),
     option(
         "--max-cpu",
-        type=click.FloatRange(min=0.1, max=100.0),
+        type=Percent(min=0.1, max=100.0),
         default=2.0,
         show_default=True,
         metavar="PERCENT",

@@ -19,6 +19,7 @@ from leakscope.checked import (
     items,
     refuse,
     refuse_many,
+    refuse_other_version,
     shown,
     whole,
     wrong,
@@ -29,7 +30,6 @@ from leakscope.dumps import BadDump, threads_of
 from leakscope.errors import UsageProblem
 from leakscope.excuses import Excuse, excuses
 from leakscope.model import Changes, Frame, Frames, Snapshot, ThreadKey
-from leakscope.printable import clipped
 from leakscope.rounds import Ended, Of
 from leakscope.sources.lines import BROKEN_GZIP, MAX_LINE, Lines, TooLong
 from leakscope.sources.recording import Recording
@@ -297,9 +297,7 @@ def _values(
 
 
 def _of_report(name: str, report: dict[str, Any]) -> Look:
-    version = checked_text(report["schema_version"])
-    if version.partition(".")[0] != "1":
-        raise BadValue(f"its version is {clipped(version, 20)}; this leakscope reads 1.x")
+    refuse_other_version(report)
     level = checked_text(report["level"])
     if level not in tuple(Level):
         raise BadValue(f"{shown(level)} is no level")

@@ -48,7 +48,11 @@ def leaking(*leaks, **fields):
         # From fewer arrivals it takes more.
         (Rate(90.0, 9), Rate(60.0, 6), False),
         (Rate(30.0, 30), Rate(60.0, 60), False),
-        (Rate(90.0, 90), None, False),
+        # Where nothing is known of the old growth, any growth is faster, and none is not.
+        (Rate(90.0, 90), None, True),
+        (Rate(0.1, 1), Rate(0.0, 0), True),
+        (Rate(0.0, 90), None, False),
+        (Rate(90.0, 0), None, False),
         (Rate(90.0, 0), Rate(60.0, 60), False),
     ],
 )
@@ -91,6 +95,27 @@ def test_a_known_leak_that_is_faster_is_an_alarm_that_says_so():
     assert (
         "and faster than that: 61.0 threads a minute then, 140.0 now" in now.leaks[0].evidence[-1]
     )
+
+
+def test_a_baseline_without_rates_hides_no_leak():
+    """As one look makes it."""
+    one_look = report(GROWING, observed_s=0.0)
+    now = leak(GROWING, rate_per_min=2.0)
+    judged = against(report(GROWING, leaks=(now,)), saved(one_look))
+    assert (judged.verdict, judged.known) == (Overall.LEAKING, ())
+    assert (
+        judged.leaks[0]
+        .evidence[-1]
+        .endswith(
+            "does not tell how fast it grew: nothing says that 2.0 threads a minute are no news."
+        )
+    )
+
+
+def test_what_does_not_grow_is_known_by_a_baseline_without_rates():
+    one_look = report(GROWING, observed_s=0.0)
+    (known,) = against(report(replace(GROWING, first=30)), saved(one_look)).known
+    assert known.why.endswith("does not tell how fast it grew; it does not grow now.")
 
 
 def test_a_known_leak_is_known_by_any_of_its_groups():
@@ -144,6 +169,8 @@ SOUND = json.loads(encode(report_document(leaking(leak(OLD)))))
         [[]],
         [{"type": "summary"}],
         [SOUND | {"level": "colour"}],
+        [SOUND | {"schema_version": "2.0"}],
+        [{name: value for name, value in SOUND.items() if name != "schema_version"}],
         [SOUND | {"ended_at": "yesterday"}],
         [SOUND | {"leaks": [{"id": 3, "groups": []}]}],
         [SOUND | {"known": {}}],

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
+from leakscope.baseline import against, baseline_of
 from leakscope.levels import Level
 from leakscope.limits import Deadline, Limit
-from leakscope.metrics import TOP_GROUPS, Family, families
+from leakscope.metrics import KNOWN, TOP_GROUPS, Family, families
 from leakscope.policy import Trend, Verdict
 from leakscope.report import Cost, Report
+from leakscope.wire import encode, report_document
 from tests.builders import (
     LEAKING,
     POOL,
@@ -80,6 +85,28 @@ def test_a_group_that_leaks_along_with_another_has_the_verdict_of_the_leak():
     found = report(main, along, leaks=(leak(main, along),))
     assert {labels["group"] for labels in labels_of(found, "group_verdict")} == {main.id, along.id}
     assert {labels["verdict"] for labels in labels_of(found, "group_verdict")} == {"leaking"}
+
+
+def test_what_a_baseline_had_is_known_and_no_figure_that_has_an_alert():
+    old = group(40, getting(frame("old")), Trend.LEAKING)
+    grows = group(9, getting(frame("grows")), Trend.GROWING, first=3)
+    new = group(20, getting(frame("new")), Trend.LEAKING)
+    near = Deadline(Limit("pids.max 64", 60, 64, 1.0), 60.0, 50.0, None)
+    before = report(old, grows, leaks=(leak(old),))
+    baseline = baseline_of([json.loads(encode(report_document(before)))], "baseline.json")
+
+    same = against(replace(before, deadline=near), baseline)
+    assert {labels["verdict"] for labels in labels_of(same, "group_verdict")} == {KNOWN}
+    assert len(labels_of(same, "group_threads")) == 2
+    assert labels_of(same, "limit_seconds") == []
+
+    worse = report(old, grows, new, leaks=(leak(old), leak(new)), deadline=near)
+    assert labels_of(against(worse, baseline), "group_verdict") == [
+        {"group": new.id, "verdict": "leaking"},
+        {"group": old.id, "verdict": KNOWN},
+        {"group": grows.id, "verdict": KNOWN},
+    ]
+    assert labels_of(against(worse, baseline), "limit_seconds")
 
 
 def test_a_thread_is_counted_at_one_level_only():

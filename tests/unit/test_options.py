@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from leakscope.commands import watch
 from leakscope.commands.options import Duration, Pattern, Pid, option, seconds_of, view_of
 from leakscope.stacks import Level
 
@@ -47,6 +48,17 @@ def test_durations(text, seconds):
 )  # fmt: skip
 def test_what_is_no_duration(text):
     assert seconds_of(text) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("--max-cpu", "nan"), ("--max-cpu", "inf"), ("--max-cpu", "0"), ("--on-leak", ""),
+     ("--on-leak", " ")],
+)  # fmt: skip
+def test_what_bounds_or_starts_nothing_is_refused(name, value):
+    run = CliRunner().invoke(watch.command, ["1", name, value])
+    assert run.exit_code == 2
+    assert f"Invalid value for '{name}'" in run.output
 
 
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
