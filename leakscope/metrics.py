@@ -62,6 +62,12 @@ def families(report: Report) -> Iterator[Family]:
             yield Family(f"leakscope_{name}", kind, help_, samples)
 
 
+def nothing_yet() -> Iterator[Family]:
+    """The figures before the first report: no process is looked at."""
+    name, kind, help_, _ = _FAMILIES[0]
+    yield Family(f"leakscope_{name}", kind, help_, (Sample({}, 0),))
+
+
 def _alone(value: float | None) -> Iterator[Sample]:
     if value is not None:
         yield Sample({}, value)

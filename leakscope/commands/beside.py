@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,19 +12,24 @@ from leakscope.commands.options import Command, ShellCommand, option
 
 if TYPE_CHECKING:
     from leakscope.commands.following import Follower
+    from leakscope.report import Report
 
 _FILE = click.Path(dir_okay=False)
 
 
-def _junit(path: str) -> Follower:
+def _junit(path: str, fail_on: tuple[str, ...]) -> Follower:
     from leakscope.commands.following import AtTheEnd
+    from leakscope.commands.statuses import fails
     from leakscope.output import Output
     from leakscope.renderers import junit
 
-    return AtTheEnd(Output(path), junit.lines)
+    def lines(report: Report) -> Iterable[str]:
+        return junit.lines(report, failed=fails(report, fail_on))
+
+    return AtTheEnd(Output(path), lines)
 
 
-def _html(path: str) -> Follower:
+def _html(path: str, _: tuple[str, ...]) -> Follower:
     from leakscope.commands.following import AtTheEnd
     from leakscope.output import Output
     from leakscope.renderers.page.drawing import check_installed
@@ -34,27 +39,30 @@ def _html(path: str) -> Follower:
     return AtTheEnd(Output(path), lines)
 
 
-def _on_leak(command: str) -> Follower:
+def _on_leak(command: str, _: tuple[str, ...]) -> Follower:
     from leakscope.commands.on_leak import OnLeak
 
     return OnLeak(command)
 
 
-def _listen(address: str) -> Follower:
+def _listen(address: str, _: tuple[str, ...]) -> Follower:
     from leakscope.commands.exporting import Scraped
 
     return Scraped(address)
 
 
-def _textfile(path: str) -> Follower:
+def _textfile(path: str, _: tuple[str, ...]) -> Follower:
     from leakscope.commands.exporting import InTextFile
 
     return InTextFile(path)
 
 
-# Name of the parameter -> (its option, from its value to what follows the watch). What is imported
-# for one is imported when it is asked for.
-BESIDE: dict[str, tuple[Callable[[Command], Command], Callable[[Any], Follower]]] = {
+# From an option's value, and the verdicts of --fail-on, to what follows the watch.
+_Made = Callable[[Any, tuple[str, ...]], "Follower"]
+
+# Name of the parameter -> (its option, what is made of it). What is imported for one is imported
+# when it is asked for.
+BESIDE: dict[str, tuple[Callable[[Command], Command], _Made]] = {
     "junit": (
         option(
             "--junit",
@@ -114,7 +122,7 @@ def beside_options(*left_out: str) -> Callable[[Command], Command]:
         def with_followers(*arguments: Any, **values: Any) -> Any:
             asked = {name: values.pop(name) for name in offered}
             beside = [
-                follower(asked[name])
+                follower(asked[name], values["fail_on"])
                 for name, (_, follower) in offered.items()
                 if asked[name] is not None
             ]

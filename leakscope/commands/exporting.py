@@ -32,6 +32,10 @@ class Scraped:
         elif not click.get_current_context().params.get("quiet"):
             _say(f"metrics are at http://{where}/metrics")
 
+    def start(self) -> None:
+        """Answer from now on, though there may be no process to look at for a while."""
+        self._serving.start()
+
     def sample(self, watched: Watched) -> None:
         self._latest.show(watched.report())
         self._serving.start()

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from leakscope.commands.looking import Watched
 from leakscope.commands.printing import OF_REPORTS, print_lines, renderer, wants_color
@@ -28,6 +28,14 @@ class Follower(Protocol):
 
     def finish(self, report: Report) -> None:
         """The watch is over: write what is left to write, and close."""
+
+
+@runtime_checkable
+class Starting(Protocol):
+    """A follower that is at work before the first round as well."""
+
+    def start(self) -> None:
+        """The watch begins; no program will be started by a fork any more."""
 
 
 def output_of(path: str, format_: str, *, quiet: bool, to_stderr: bool = False) -> Output:
@@ -59,6 +67,10 @@ def followed(
                 for each in (follow, *beside):
                     each.sample(watched)
 
+            # Not as they are made: a program is started after that, by a fork.
+            for each in beside:
+                if isinstance(each, Starting):
+                    each.start()
             report = watching(stop, sample)
         for each in (follow, *beside):
             each.finish(report)

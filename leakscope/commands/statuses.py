@@ -12,11 +12,14 @@ if TYPE_CHECKING:
     from leakscope.sources.recording import Recorder
 
 
+def fails(report: Report, fail_on: tuple[str, ...]) -> bool:
+    """Whether a leak was found, or a verdict that was asked to count as one."""
+    return report.verdict == "leaking" or report.verdict in fail_on
+
+
 def status_of(report: Report, *, exit_zero: bool, fail_on: tuple[str, ...]) -> int:
-    """1 when a leak was found, or a verdict that was asked to count as one; else 0."""
-    if exit_zero:
-        return 0
-    return int(report.verdict == "leaking" or report.verdict in fail_on)
+    """1 for a report that fails, unless the status is to say nothing of it; else 0."""
+    return int(not exit_zero and fails(report, fail_on))
 
 
 def status_of_recording(recorder: Recorder | None) -> int:

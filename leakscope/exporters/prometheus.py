@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler
 
 from leakscope.exporters.client import registry
-from leakscope.metrics import Family, Sample, families
+from leakscope.metrics import Family, Sample, families, nothing_yet
 from leakscope.report import Report
 
 
@@ -41,7 +41,7 @@ class LatestReport:
 
     def _families(self) -> Iterator[Family]:
         report = self._report
-        for family in families(report) if report else ():
+        for family in families(report) if report else nothing_yet():
             samples = tuple(
                 Sample({**labels, **self._labels}, value) for labels, value in family.samples
             )

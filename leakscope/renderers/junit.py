@@ -14,14 +14,14 @@ from leakscope.renderers.wording import process_line, verdict_sentence
 from leakscope.report import Overall, Report
 
 
-def lines(report: Report) -> Iterator[str]:
-    """A suite of one case: failed when it leaks, skipped when too little was seen to say."""
-    leaking, unknown = report.verdict is Overall.LEAKING, report.verdict is Overall.UNKNOWN
+def lines(report: Report, *, failed: bool) -> Iterator[str]:
+    """A suite of one case: failed or not, and if not, skipped when too little was seen to say."""
+    unknown = report.verdict is Overall.UNKNOWN and not failed
     suite = ElementTree.Element(
         "testsuite",
         name="leakscope",
         tests="1",
-        failures=str(int(leaking)),
+        failures=str(int(failed)),
         errors="0",
         skipped=str(int(unknown)),
         time=f"{report.observed_s:.3f}",
@@ -33,8 +33,8 @@ def lines(report: Report) -> Iterator[str]:
         name=f"no thread leak in {_processes(report)}",
         time=f"{report.observed_s:.3f}",
     )
-    if leaking or unknown:
-        kind = "failure" if leaking else "skipped"
+    if failed or unknown:
+        kind = "failure" if failed else "skipped"
         ElementTree.SubElement(case, kind, message=verdict_sentence(report))
     said = ElementTree.SubElement(case, "system-out")
     said.text = "\n".join(report_lines(report))

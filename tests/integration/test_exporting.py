@@ -69,6 +69,20 @@ def test_what_the_target_is_called_and_takes_is_told_from_the_first_round(servic
     assert re.search(r'^leakscope_cpu_seconds_total\{of="py-spy"\} 0\.0*[1-9]', text, re.M)
 
 
+def test_a_program_without_python_yet_has_no_processes():
+    command = [
+        sys.executable, "-m", "leakscope", "run", "--listen", "0", "-o", "/dev/null",
+        "--", "sleep", "3",
+    ]  # fmt: skip
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as run:
+        assert run.stderr is not None
+        said = run.stderr.readline()
+        (url,) = re.findall(r"metrics are at (\S+)", said)
+        assert "leakscope_target_processes 0.0" in fetched(url)
+        run.communicate(timeout=30)
+    assert run.returncode == 0
+
+
 def test_without_the_library_it_says_what_to_install(service):
     code = (
         "import sys; sys.modules['prometheus_client'] = None\n"

@@ -328,6 +328,32 @@ def test_the_node_is_watched_process_by_process(tmp_path):
         assert list(state.iterdir()) == []
 
 
+def test_a_node_whose_container_is_restarted_is_watched_again(tmp_path):
+    """Killed, it takes no folder away, and those outlive it as the pod does."""
+    loop = tmp_path / "watch-node.sh"
+    loop.write_text(documents("kubernetes/daemonset.yaml")["ConfigMap"]["data"]["watch-node.sh"])
+    figures, state = tmp_path / "textfiles", tmp_path / "state"
+    figures.mkdir()
+    environment = {
+        **unmeasured(), "TEXTFILES": str(figures), "RUNNING": str(state), "LOOK_EACH_S": "0.5",
+        "WATCH_PATTERN": "--pool 4 --requests 0 --pollers 3", "WATCH_AT_MOST": "1",
+        "PATH": image(tmp_path),
+    }  # fmt: skip
+    with running("leaky_service.py", *SERVICE, "--pollers", "3") as target:
+        path = figures / f"leakscope-{target.pid}.prom"
+        for end in (signal.SIGKILL, signal.SIGTERM):
+            with subprocess.Popen(["sh", str(loop)], env=environment, start_new_session=True) as it:
+                try:
+                    until(path.exists)
+                finally:
+                    # To all that it has started, as the end of a container kills them.
+                    kill = os.killpg if end == signal.SIGKILL else os.kill
+                    kill(it.pid, end)
+                it.wait(WAIT_S)
+            assert (state / str(target.pid)).exists() is (end == signal.SIGKILL)
+            path.unlink(missing_ok=True)
+
+
 def until(holds: Callable[[], bool]) -> None:
     deadline = time.monotonic() + WAIT_S
     while not holds():
