@@ -6,10 +6,10 @@ a report, of which only the JSON is left, are told of in the same words.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from leakscope.checked import BadValue, count, fields, items, shown, span, text, whole
+from leakscope.checked import BadValue, count, fields, items, last_report, shown, span, text, whole
 from leakscope.checked import seconds as checked_seconds
 from leakscope.facts import Point
 from leakscope.limits import Deadline, Limit
@@ -95,22 +95,16 @@ class Account(NamedTuple):
     samples: int
 
 
-def accounts(documents: Iterable[Any], wanted: str) -> tuple[Account, ...]:
+def accounts(documents: Sequence[Any], wanted: str = "") -> tuple[Account, ...]:
     """The groups whose ids begin with `wanted`, as the last report among the documents has them.
 
     Raises BadValue, or KeyError, where a document is no report of leakscope's.
     """
-    report: dict[str, Any] | None = None
+    report = last_report(documents)
     turns: dict[str, list[Turn]] = {}
-    for document in documents:
-        said = fields(document)
-        kind = said.get("type")
-        if kind in ("dump", "summary"):
-            report = said
-        elif kind == "change" and text(said["id"]).startswith(wanted):
+    for said in map(fields, documents):
+        if said.get("type") == "change" and text(said["id"]).startswith(wanted):
             turns.setdefault(said["id"], []).append(_turn(said))
-    if report is None:
-        raise BadValue("no dump and no summary in it; a watch writes its summary as it ends")
     groups = (fields(group) for group in items(report["groups"]))
     return tuple(
         _account(group, report, tuple(turns.get(group["id"], ())))

@@ -11,7 +11,16 @@ from datetime import datetime
 from math import hypot
 from typing import Any, NamedTuple
 
-from leakscope.checked import BadValue, count, fields, finite, items, refuse_other_version, text
+from leakscope.checked import (
+    BadValue,
+    count,
+    fields,
+    finite,
+    items,
+    last_report,
+    refuse_other_version,
+    text,
+)
 from leakscope.leaks import Leak
 from leakscope.levels import Level
 from leakscope.limits import relative_error
@@ -80,13 +89,7 @@ def baseline_of(documents: Iterable[Any], name: str) -> Baseline:
 
     Raises BadValue, or KeyError, where there is none of leakscope's.
     """
-    report: dict[str, Any] | None = None
-    for document in documents:
-        said = fields(document)
-        if said.get("type") in ("dump", "summary"):
-            report = said
-    if report is None:
-        raise BadValue("no dump and no summary in it; a watch writes its summary as it ends")
+    report = last_report(documents)
     refuse_other_version(report)
     level, at = text(report["level"]), _at(report["ended_at"])
     if level not in list(Level):

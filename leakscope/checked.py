@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from leakscope.printable import clipped
@@ -117,6 +117,18 @@ def fields(value: Any) -> dict[str, Any]:
     if type(value) is not dict:
         raise BadValue(f"{shown(value)} is not an object")
     return value
+
+
+def last_report(documents: Iterable[Any]) -> dict[str, Any]:
+    """The last dump or summary among JSON documents. Raises BadValue where there is none."""
+    report: dict[str, Any] | None = None
+    for document in documents:
+        said = fields(document)
+        if said.get("type") in ("dump", "summary"):
+            report = said
+    if report is None:
+        raise BadValue("no dump and no summary in it; a watch writes its summary as it ends")
+    return report
 
 
 def refuse_other_version(report: Mapping[str, Any]) -> None:

@@ -67,10 +67,10 @@ def found(group: str, file: str, view: View, redaction: Redaction) -> Account:
 
     documents = list(_documents(file, view, redaction))
     try:
-        fitting = accounts(documents, group)
-        everything = accounts(documents, "")
+        everything = accounts(documents)
     except (BadValue, KeyError) as error:
         raise UsageProblem(f"{_name(file)} is not a report: {wrong(error)}") from None
+    fitting = [account for account in everything if account.id.startswith(group)]
     if len(fitting) == 1:
         return fitting[0]
     if fitting:

@@ -8,10 +8,10 @@ from leakscope.exporters.client import registry
 from leakscope.metrics import Family
 
 
-def open_metrics(families: Iterable[Family]) -> str:
-    """The text, with the line that ends it."""
+def open_metrics(families: Iterable[Family]) -> list[str]:
+    """The lines of the text, with the one that ends it."""
     from prometheus_client.openmetrics.exposition import generate_latest
 
     written = tuple(families)
     text: bytes = generate_latest(registry(lambda: written))  # type: ignore[no-untyped-call]
-    return text.decode("utf-8")
+    return text.decode("utf-8").rstrip("\n").split("\n")

@@ -11,4 +11,4 @@ from leakscope.metrics import diff_families
 
 def lines(diff: Diff) -> Iterator[str]:
     """How many threads there were and are, and the groups that have grown most."""
-    yield from open_metrics(diff_families(diff)).rstrip("\n").split("\n")
+    yield from open_metrics(diff_families(diff))

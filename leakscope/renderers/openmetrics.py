@@ -11,4 +11,4 @@ from leakscope.report import Report
 
 def lines(report: Report) -> Iterator[str]:
     """The same figures that a watch exports while it goes on."""
-    yield from open_metrics(families(report)).rstrip("\n").split("\n")
+    yield from open_metrics(families(report))

@@ -77,19 +77,11 @@ class Pen(NamedTuple):
             text = text[1:]
         return _LEFT_OUT + text
 
-    def wrapped(
-        self, label: str, text: str, role: str = "library", *, most: int | None = None
-    ) -> list[Text]:
-        """A text in as many lines as it takes, or at most that many; below its label."""
+    def wrapped(self, label: str, text: str, role: str = "library") -> list[Text]:
+        """A text in as many lines as it takes, below its label."""
         indent = " " * len(label)
         width = max(self.width - len(label), _LEAST_WRAPPED)
-        lines = textwrap.wrap(
-            self.clean(text),
-            width,
-            max_lines=most,
-            placeholder=" ..." if most else "",
-            break_on_hyphens=False,
-        )
+        lines = textwrap.wrap(self.clean(text), width, break_on_hyphens=False)
         return [
             self.line((indent if i else label, "heading"), (line, role))
             for i, line in enumerate(lines)
