@@ -56,6 +56,7 @@ LAYERS = {
     "sources/limits": 2,
     "sources/process_list": 3,
     "sources/hook": 0,
+    "sources/relay": 0,
     "sources/program": 1,
     "sources/target": 2,
     "sources/pyspy": 4,

@@ -6,15 +6,11 @@ from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import TYPE_CHECKING, Any, cast
 
-import click
-
-from leakscope.commands.options import Command, ShellCommand, option
+from leakscope.commands.options import Command, OutFile, ShellCommand, option
 
 if TYPE_CHECKING:
     from leakscope.commands.following import Follower
     from leakscope.report import Report
-
-_FILE = click.Path(dir_okay=False)
 
 
 def _junit(path: str, fail_on: tuple[str, ...]) -> Follower:
@@ -66,7 +62,7 @@ BESIDE: dict[str, tuple[Callable[[Command], Command], _Made]] = {
     "junit": (
         option(
             "--junit",
-            type=_FILE,
+            type=OutFile(),
             metavar="FILE",
             help="Write the verdict as a JUnit test case, for CI.",
         ),
@@ -75,7 +71,7 @@ BESIDE: dict[str, tuple[Callable[[Command], Command], _Made]] = {
     "html": (
         option(
             "--html",
-            type=_FILE,
+            type=OutFile(),
             metavar="FILE",
             help="Write a page with charts, to send around and open in a browser.",
         ),
@@ -103,7 +99,7 @@ BESIDE: dict[str, tuple[Callable[[Command], Command], _Made]] = {
     "textfile": (
         option(
             "--textfile",
-            type=_FILE,
+            type=OutFile(),
             metavar="FILE.prom",
             help="Keep the metrics in this file, for node_exporter's textfile collector; it is "
             "replaced each 5 s. Needs leakscope[prometheus].",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from leakscope.commands.options import (
+    OutFile,
     format_option,
     option,
     set_up_log,
@@ -39,7 +40,7 @@ _FILE = click.Path(dir_okay=False, allow_dash=True)
 @option("--exit-zero", is_flag=True, help="Exit with 0 even if a group has grown.")
 @option(
     "--html",
-    type=click.Path(dir_okay=False),
+    type=OutFile(),
     metavar="FILE",
     help="Write a page too, to send around and open in a browser.",
 )

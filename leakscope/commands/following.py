@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from leakscope.commands.looking import Watched
@@ -14,7 +14,7 @@ from leakscope.errors import UsageProblem
 from leakscope.output import Output
 from leakscope.policy import Trend
 from leakscope.report import Report
-from leakscope.sources.stopping import Stop, stopped_by_signals
+from leakscope.sources.stopping import Stop, ended_by_signals, stopped_by_signals
 
 if TYPE_CHECKING:
     from leakscope.commands.live import LiveView
@@ -38,6 +38,22 @@ class Starting(Protocol):
         """The watch begins; no program will be started by a fork any more."""
 
 
+@runtime_checkable
+class Lingering(Protocol):
+    """A follower whose work may go on when all has been written."""
+
+    def linger(self) -> None:
+        """Wait until it is done; a signal may end that."""
+
+
+def linger(followers: Iterable[Follower]) -> None:
+    """Wait for those that are not done when all has been written, unless a signal ends that."""
+    with ended_by_signals():
+        for each in followers:
+            if isinstance(each, Lingering):
+                each.linger()
+
+
 def output_of(path: str, format_: str, *, quiet: bool, to_stderr: bool = False) -> Output:
     """Where a watch is shown. A file grows with it, unless it will hold nothing but the report."""
     return Output(path, grows=format_ != "text" or not quiet, to_stderr=to_stderr)
@@ -56,11 +72,12 @@ def followed(
 ) -> Report:
     """The report of a watch that was shown while it went on, and what was asked for beside it.
 
-    Signals end the watch until the report is out, and not the words about it. The watch of a
-    program that leakscope runs leaves them to that, and the screen as well: there is no live view.
+    Signals end the watch until the report is out, and not the words about it. Those that come while
+    leakscope runs a program are the program's, and then its own. To the program belongs the screen,
+    too: there is no live view.
     """
     stop = Stop(*pids)
-    with nullcontext() if of_program else stopped_by_signals(stop):
+    with ended_by_signals() if of_program else stopped_by_signals(stop):
         with follower(out, format_, color, stop, quiet=quiet, live=not of_program) as follow:
 
             def sample(watched: Watched) -> None:
@@ -74,6 +91,7 @@ def followed(
             report = watching(stop, sample)
         for each in (follow, *beside):
             each.finish(report)
+    linger(beside)
     return report
 
 

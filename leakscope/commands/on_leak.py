@@ -29,11 +29,14 @@ class OnLeak:
             ]
             if any(map(self._is_new, found)):
                 self._tell(watched.report())
-        _say(self._hook.poll())
+        _say(self._hook.failures())
 
     def finish(self, report: Report) -> None:
-        """Tell what was found at the very end, and wait until all has been told."""
+        """Tell what was found at the very end."""
         self._tell(report)
+
+    def linger(self) -> None:
+        """Wait until all has been told."""
         _say(self._hook.finish())
 
     def _is_new(self, leak: Leak) -> bool:

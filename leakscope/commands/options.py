@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -86,6 +87,33 @@ class ShellCommand(click.ParamType[str]):
         if not str(value).strip():
             self.fail("it is empty: there is nothing to run", param, ctx)
         return str(value)
+
+
+class OutFile(click.Path):
+    """A file to write, which no other option of the command line names as well."""
+
+    def __init__(self, *, allow_dash: bool = False) -> None:
+        super().__init__(dir_okay=False, allow_dash=allow_dash)
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Any:
+        path = os.fspath(super().convert(value, param, ctx))
+        if path == "-":
+            if not self.allow_dash:
+                self.fail("it takes a file, and - is none; /dev/stdout may do", param, ctx)
+            return path
+        if ctx is not None and param is not None:
+            claimed = ctx.meta.setdefault(__name__, {})
+            real = os.path.realpath(path)
+            other = claimed.setdefault(real, param)
+            # A pipe or a device can take the one after the other.
+            if other is not param and (os.path.isfile(real) or not os.path.exists(real)):
+                self.fail(f"{path!r} is what {max(other.opts, key=len)} writes to", param, ctx)
+        return path
 
 
 class Pid(click.ParamType[int]):
@@ -228,7 +256,7 @@ sampling_options = _all(
     option("--count", type=click.IntRange(min=1), help="End after this many samples."),
     option(
         "--record",
-        type=click.Path(dir_okay=False),
+        type=OutFile(),
         metavar="FILE",
         help="Record what is seen, for `leakscope replay`: .jsonl or .jsonl.gz.",
     ),
@@ -283,7 +311,7 @@ def _writing_options(standard: str) -> Callable[[Command], Command]:
             "-o",
             "--output",
             default="-",
-            type=click.Path(dir_okay=False, allow_dash=True),
+            type=OutFile(allow_dash=True),
             metavar="FILE",
             help=f"Write results to this file; - is standard {standard}.",
         ),

@@ -82,6 +82,10 @@ def command(
     for follow in beside:
         follow.finish(report)
     write(report, OF_REPORTS, format_, output, color)
+    if beside:
+        from leakscope.commands.following import linger
+
+        linger(beside)
     return status_of(report, exit_zero=exit_zero, fail_on=fail_on)
 
 

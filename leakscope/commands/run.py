@@ -84,8 +84,9 @@ def command(
     or --output. Signals are passed on. The exit status is the program's if that is not 0 (128 and
     the number for a signal, 127 or 126 if it cannot be started), else 1 when it leaks.
 
-    With --exit-on-leak the program is ended as soon as a leak is certain (SIGTERM, SIGKILL after
-    10 s), and the status is 1. After --duration or --count it is no longer watched, and goes on.
+    With --exit-on-leak the program, and what descends from it, is ended as soon as a leak is
+    certain (as by Ctrl-C, after 10 s by SIGTERM, after 5 more by SIGKILL), and the status is 1.
+    After --duration or --count it is no longer watched, and goes on.
 
     \b
     leakscope run -- pytest

@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
-from types import FrameType
 
 import psutil
 
 from leakscope.errors import CannotStart, NotExecutable
+from leakscope.sources.relay import Relay
 
-# What is asked to end gets as long as Docker's `stop` gives a container before it kills.
-GRACE_S = 10.0
-
-# What somebody sends to the one process that they know of, and means for the program.
-_PASSED_ON = (
-    signal.SIGHUP,
-    signal.SIGINT,
-    signal.SIGQUIT,
-    signal.SIGTERM,
-    signal.SIGUSR1,
-    signal.SIGUSR2,
-)
-# Of these, what a terminal sends to all in its foreground when a key is pressed.
-_TYPED = (signal.SIGINT, signal.SIGQUIT)
+# How a program is asked to end, and how long it may take. First as by Ctrl-C, on which a Python
+# cleans up and pytest writes its summary; it has as long as `docker stop` gives before it kills.
+# Then as by `kill`, for what takes Ctrl-C for no reason to end, or waits for the threads that leak;
+# that it was told before, and half the time will do.
+_ASKED = ((signal.SIGINT, 10.0), (signal.SIGTERM, 5.0))
 
 # What a shell adds to the number of the signal that ended a program.
 _BY_SIGNAL = 128
@@ -41,17 +35,17 @@ class Program:
     nobody but its ancestors.
     """
 
-    def __init__(self, command: Sequence[str]) -> None:
+    def __init__(self, command: Sequence[str], relay: Relay) -> None:
         """Raises CannotStart or NotExecutable."""
+        self._relay = relay
         try:
-            self._process = subprocess.Popen(
-                command, close_fds=False, preexec_fn=_allowing_to_trace(os.getpid())
-            )
+            self._process = _popen(command, _preparing(relay))
         except FileNotFoundError as error:
             raise CannotStart(_why(command, error)) from None
         except OSError as error:
             raise NotExecutable(_why(command, error)) from None
         self.was_ended = False  # by leakscope
+        relay.begin(self._process.send_signal, self._is_in_our_group)
 
     @property
     def pid(self) -> int:
@@ -61,37 +55,93 @@ class Program:
     def wait(self) -> int:
         """Wait for its end; its status as a shell has it, 128 and the number for a signal."""
         status = self._process.wait()
+        self._relay.stop()
         return _BY_SIGNAL - status if status < 0 else status
 
-    def send(self, number: int) -> None:
-        """Pass a signal on; to a program that has ended, nothing."""
-        self._process.send_signal(number)
-
-    def end(self, grace_s: float = GRACE_S) -> None:
-        """Ask it, and all that descends from it, to end; kill what has not after this time."""
+    def end(self, asked: Sequence[tuple[signal.Signals, float]] = _ASKED) -> None:
+        """Ask it, and all that descends from it, to end; kill what then has not."""
         self.was_ended = True
-        below = self._descendants()
-        self._process.terminate()
+        left: list[psutil.Process] = []
+        for number, grace_s in asked:
+            left = [*left, *(new for new in self._descendants() if new not in left)]
+            left = self._asked(number, grace_s, left)
+            if self._process.poll() is not None and not left:
+                return
+        self._kill(left)
+
+    def _asked(
+        self, number: signal.Signals, grace_s: float, below: list[psutil.Process]
+    ) -> list[psutil.Process]:
+        """Which of its descendants have not ended this long after the signal."""
+        ends_s = time.monotonic() + grace_s
+        is_typed = number is signal.SIGINT  # as a terminal would, to all of the group
+        if not is_typed or self._is_in_our_group():
+            self._process.send_signal(number)
         for process in below:
+            # Of one that has ended the PID may be another's by now, which psutil minds.
             with contextlib.suppress(psutil.Error):
-                process.terminate()
-        try:
+                if not is_typed or _is_in_our_group(process.pid):
+                    process.send_signal(number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(grace_s)
-        except subprocess.TimeoutExpired:
-            below = [*below, *self._descendants()]
-            self._process.kill()
-            grace_s = 0.0
-        # Of one that has ended the PID may be another's by now, which psutil minds.
-        _, left = psutil.wait_procs(below, grace_s)
-        for process in left:
+        _, left = psutil.wait_procs(below, max(ends_s - time.monotonic(), 0.0))
+        return list(left)
+
+    def _kill(self, left: list[psutil.Process]) -> None:
+        """Kill these, itself, and what they start meanwhile: what is stopped first starts none."""
+        self._process.send_signal(signal.SIGSTOP)
+        held: list[psutil.Process] = []
+        while new := [some for some in (*left, *self._descendants()) if some not in held]:
+            for process in new:
+                with contextlib.suppress(psutil.Error):
+                    process.suspend()
+            held += new
+        self._process.kill()
+        for process in held:
             with contextlib.suppress(psutil.Error):
                 process.kill()
+
+    def _is_in_our_group(self) -> bool:
+        return _is_in_our_group(self.pid)
 
     def _descendants(self) -> list[psutil.Process]:
         try:
             return psutil.Process(self.pid).children(recursive=True)
         except psutil.Error:
             return []
+
+
+def _is_in_our_group(pid: int) -> bool:
+    """Whether it gets what is sent to the whole of leakscope's process group, as keys are."""
+    try:
+        return os.getpgid(pid) == os.getpgrp()
+    except ProcessLookupError:
+        return False
+
+
+def _popen(command: Sequence[str], prepare: Callable[[], None]) -> subprocess.Popen[bytes]:
+    """Raises OSError."""
+    if not command[0]:  # else each folder of PATH is tried as the program
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+    try:
+        return subprocess.Popen(command, close_fds=False, preexec_fn=prepare)
+    except OSError as error:
+        if error.errno != errno.ENOEXEC:
+            raise
+    # A script that does not say what it is for is one for the shell: so say execvp(3) and shells.
+    script = shutil.which(command[0]) or command[0]
+    return subprocess.Popen(["/bin/sh", script, *command[1:]], close_fds=False, preexec_fn=prepare)
+
+
+def _preparing(relay: Relay) -> Callable[[], None]:
+    allow = _allowing_to_trace(os.getpid())
+
+    def prepare() -> None:  # pragma: no cover - in the child, until its exec
+        if allow is not None:
+            allow()
+        relay.let_go()
+
+    return prepare
 
 
 def _why(command: Sequence[str], error: OSError) -> str:
@@ -128,42 +178,12 @@ def started(command: Sequence[str]) -> Iterator[Program]:
     leakscope itself is not ended by them: it goes on for as long as the program does. Raises
     CannotStart or NotExecutable.
     """
-    program: Program | None = None
-    early: list[int] = []
-
-    def pass_on(number: int, _frame: FrameType | None) -> None:
-        if number in _TYPED and _is_in_foreground():
-            return  # it was typed, and the program got it too
-        if program is None:
-            early.append(number)
-        else:
-            program.send(number)
-
-    # What is ignored (nohup does that) is ignored by the program as well.
-    minded = [number for number in _PASSED_ON if signal.getsignal(number) != signal.SIG_IGN]
-    before = {number: signal.signal(number, pass_on) for number in minded}
+    relay = Relay()
     try:
-        program = Program(command)
-        for number in early:
-            program.send(number)
+        program = Program(command, relay)
         try:
             yield program
         finally:
             program.wait()
     finally:
-        for number, old in before.items():
-            signal.signal(number, old)
-
-
-def _is_in_foreground() -> bool:
-    """Whether keys that are pressed in a terminal now reach this process group."""
-    try:
-        terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC)
-    except OSError:
-        return False  # there is none
-    try:
-        return os.tcgetpgrp(terminal) == os.getpgrp()
-    except OSError:
-        return False
-    finally:
-        os.close(terminal)
+        relay.close()

@@ -7,7 +7,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from types import FrameType
 from typing import NoReturn
 
@@ -59,16 +59,34 @@ class Stop:
 
 @contextlib.contextmanager
 def stopped_by_signals(stop: Stop) -> Iterator[None]:
-    """SIGINT, SIGTERM and SIGHUP end the watch; a second SIGINT the program, with status 130.
-
-    A hangup that was to be ignored stays so: nohup asks for that.
-    """
+    """SIGINT, SIGTERM and SIGHUP end the watch; a second SIGINT the program, with status 130."""
 
     def handler(number: int, _frame: FrameType | None) -> None:
         if stop.signalled and number == signal.SIGINT:
             _die()
         stop.set()
 
+    with _handled(handler):
+        yield
+
+
+@contextlib.contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """A signal ends the program, by way of its exit, with the status that a shell gives for it."""
+
+    def handler(number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    with _handled(handler):
+        yield
+
+
+@contextlib.contextmanager
+def _handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Has a handler for the signals that ask a program to end; of hangups only if they are minded.
+
+    A hangup that was to be ignored stays so: nohup asks for that.
+    """
     ending = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         ending.append(signal.SIGHUP)

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import gzip
 import json
+import signal
 import statistics
 import subprocess
-from collections.abc import Iterator
+import sys
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -25,6 +28,7 @@ from tests.running import leakscope_cli, running, watching
 pytestmark = pytest.mark.attach
 
 SERVICE = ("leaky_service.py", "--pool", "30", "--requests", "5")
+REPLAY = (sys.executable, "-m", "leakscope", "replay")
 LEAK_PER_S = 2
 WATCHED_FOR = "33s"
 LONGEST_S = 150.0
@@ -96,6 +100,13 @@ def replayed(recording: Path, *options: str, status: int = 0, stderr: str = "") 
     return checked(run.stdout)
 
 
+def until(done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + LONGEST_S
+    while not done():
+        assert time.monotonic() < deadline, "it did not come to that in time"
+        time.sleep(0.01)
+
+
 # --- the same as live -----------------------------------------------------------------------------
 
 
@@ -116,6 +127,26 @@ def test_a_replay_says_what_the_watch_said(lives, form):
     assert again["made_by"][:2] == ["leakscope", "replay"]
     for key in summary.keys() - {"cost", "made_by"}:
         assert again[key] == summary[key], key
+
+
+@pytest.mark.fault(
+    "Input and output",
+    "a signal comes when the report is out, and a command of `--on-leak` has not ended",
+    "leakscope ends at once, with 128 and the number, and so does the command.",
+)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_what_lingers(lives, number, tmp_path):
+    told, report = tmp_path / "told", tmp_path / "report"
+    options = ("--json", "-o", str(report), "--on-leak", f"echo $$ > {told}; sleep 60")
+    recording = str(lives.until_leak.result().recording)
+    with subprocess.Popen([*REPLAY, recording, *options]) as process:
+        until(lambda: told.exists() and told.read_text().endswith("\n"))
+        until(report.exists)
+        process.send_signal(number)
+        assert process.wait(10) == 128 + number
+    command = Path("/proc", told.read_text().strip())
+    until(lambda: not command.exists())
+    assert checked(report.read_text())["verdict"] == "leaking"
 
 
 def test_a_replay_in_text_says_what_its_json_says(lives):

@@ -103,6 +103,7 @@ def test_streams_and_status_are_those_of_the_program():
         (["--fail-on", "unknown", "sh", "-c", "exit 3"], 3),
         (["--", "sh", "-c", "kill -TERM $$"], 128 + signal.SIGTERM),
         (["leakscope-no-such-program"], 127),
+        ([""], 127),
         (["/etc/passwd"], 126),
     ],
     ids=lambda value: shlex.join(value) if isinstance(value, list) else str(value),
@@ -111,6 +112,14 @@ def test_the_status_tells_how_it_ended(words, status):
     done = leakscope_cli("run", *words)
     assert done.returncode == status, done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_script_that_does_not_say_what_for_is_run_by_the_shell(tmp_path):
+    script = tmp_path / "script"
+    script.write_text('echo "$1"; exit 3\n')
+    script.chmod(0o755)
+    done = leakscope_cli("run", "-q", "-o", os.devnull, script, "a word")
+    assert (done.returncode, done.stdout) == (3, "a word\n"), done.stderr
 
 
 def test_nothing_is_started_where_the_report_could_not_be_written(tmp_path):
@@ -161,12 +170,21 @@ def test_a_signal_is_passed_on_and_the_report_comes_all_the_same(number, tmp_pat
     assert summary_of(tmp_path / "report")["ended_by"] == "target exited"
 
 
+def type_it(_process: subprocess.Popen[str], keyboard: int) -> None:
+    os.write(keyboard, b"\x03")
+
+
+def send_it(process: subprocess.Popen[str], _keyboard: int) -> None:
+    process.send_signal(signal.SIGINT)
+
+
 @pytest.mark.fault(
     "The target lives its life",
-    "`run`: Ctrl-C is typed, and the program goes on for a while",
+    "`run`: Ctrl-C is typed, or its signal sent to leakscope, and the program goes on for a while",
     "The program gets it once; the watch goes on until the program ends, and then reports.",
 )
-def test_ctrl_c_reaches_the_program_once_and_leakscope_reports():
+@pytest.mark.parametrize("interrupt", [type_it, send_it])
+def test_in_a_terminal_an_interrupt_reaches_the_program_once(interrupt):
     master, terminal = pty.openpty()
 
     def take_terminal() -> None:
@@ -184,7 +202,7 @@ def test_ctrl_c_reaches_the_program_once_and_leakscope_reports():
         os.close(terminal)
         said = os.read(master, 100)
         assert said.split() == [b"ready"]
-        os.write(master, b"\x03")
+        interrupt(process, master)
         assert process.stderr is not None
         report = process.stderr.read()
         assert process.wait(ENDS_WITHIN_S) == 7
@@ -192,6 +210,19 @@ def test_ctrl_c_reaches_the_program_once_and_leakscope_reports():
     os.close(master)
     assert b"[2]" in said  # once
     assert "ended because the target exited" in report
+
+
+def test_signals_are_the_programs_until_its_end_and_then_leakscopes():
+    with started(["sh", "-c", "trap 'exit 5' TERM; while :; do sleep 0.01; done"]) as program:
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        assert {signal.SIGINT, signal.SIGTERM, signal.SIGUSR1} <= held
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert program.wait() in (5, 128 + signal.SIGTERM)  # it may not have said what it minds
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        assert {signal.SIGINT, signal.SIGTERM}.isdisjoint(held)
+        assert signal.SIGUSR1 in held  # which was for the program
+        os.kill(os.getpid(), signal.SIGUSR1)
+    assert signal.SIGUSR1 not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 # --- what is watched ------------------------------------------------------------------------------
@@ -240,14 +271,20 @@ def test_with_exit_on_leak_all_that_was_started_is_ended(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("trap", "status"), [("exit 5", 5), ("", 128 + signal.SIGKILL)], ids=["heeds", "does not heed"]
+    ("traps", "status"),
+    [
+        ("trap 'exit 4' INT; trap 'exit 5' TERM", 4),
+        ("trap '' INT; trap 'exit 5' TERM", 5),
+        ("trap '' INT TERM", 128 + signal.SIGKILL),
+    ],
+    ids=["heeds Ctrl-C", "heeds SIGTERM", "does not heed"],
 )
-def test_what_is_ended_is_killed_where_it_does_not_heed(trap, status):
-    with started(["sh", "-c", f"trap '{trap}' TERM; sleep 60 & wait; wait"]) as program:
+def test_what_is_ended_is_asked_first_and_then_killed(traps, status):
+    with started(["sh", "-c", f"{traps}; sleep 60 & echo; wait; wait"]) as program:
         shell = psutil.Process(program.pid)
         until(lambda: bool(shell.children()))
         (child,) = shell.children()
-        program.end(grace_s=0.5)
+        program.end(((signal.SIGINT, 0.2), (signal.SIGTERM, 0.5)))
         assert program.wait() == status
     until(lambda: has_ended(child))
 
