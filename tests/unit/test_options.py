@@ -11,7 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leakscope.commands import watch
-from leakscope.commands.options import Duration, Pattern, Pid, option, seconds_of, view_of
+from leakscope.commands.options import (
+    Duration,
+    OutFile,
+    Pattern,
+    Pid,
+    option,
+    seconds_of,
+    view_of,
+)
 from leakscope.stacks import Level
 
 
@@ -157,3 +165,37 @@ def test_a_variable_that_cannot_be_used_is_a_usage_problem():
     result = CliRunner().invoke(example, [], env={"LEAKSCOPE_POLL_INTERVAL": "soon"})
     assert result.exit_code == 2
     assert "is not a duration" in result.output
+
+
+@click.command()
+@option("-o", "--out", type=OutFile(allow_dash=True), default="-")
+@option("--page", type=OutFile())
+def writing(out: str, page: str | None) -> None:
+    """Say what would be written."""
+    click.echo(f"{out} {page}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["-o", "a", "--page", "b"], "a b"),
+        (["-o", "/dev/null", "--page", "/dev/null"], "/dev/null /dev/null"),
+        (["-o", "a", "-o", "b", "--page", "a"], "b a"),  # the last one of an option is its value
+    ],
+)
+def test_each_option_has_a_file_of_its_own(arguments, said):
+    result = CliRunner().invoke(writing, arguments)
+    assert (result.exit_code, result.output.strip()) == (0, said)
+
+
+def test_two_options_cannot_write_to_one_file(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    result = CliRunner().invoke(writing, ["-o", f"{tmp_path}/./a", "--page", f"{tmp_path}/link"])
+    assert result.exit_code == 2
+    assert "is what --out writes to" in result.output
+
+
+def test_standard_output_is_for_results_alone():
+    result = CliRunner().invoke(writing, ["--page", "-"])
+    assert result.exit_code == 2
+    assert "/dev/stdout" in result.output
