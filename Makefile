@@ -130,7 +130,7 @@ browser:  ## Bring what the tests open the page with: chromium (Debian, as root)
 prometheus:  ## Bring Prometheus into .prometheus, for the tests to be scraped by (Debian)
 	.ci/install-prometheus .prometheus
 
-readers: $(STAMP)  ## Bring the readers of our formats into .readers: speedscope's schema, inferno
+readers: $(STAMP)  ## Bring the readers of our formats into .readers: speedscope's schema, inferno, flamegraph.pl
 	.ci/install-readers .readers
 
 pictures: $(STAMP)  ## Draw the README's pictures from a real watch

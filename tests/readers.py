@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -40,6 +41,27 @@ def inferno_draws(lines: Iterable[str]) -> str:
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": str(BROUGHT / "python")},
+        timeout=60,
+        check=False,
+    )
+    assert drawn.returncode == 0, drawn.stderr
+    assert not drawn.stderr, drawn.stderr
+    return drawn.stdout
+
+
+def flamegraph_draws(lines: Iterable[str]) -> str:
+    """The flame graph, as SVG, that flamegraph.pl draws of folded lines; skipped without it.
+
+    An AssertionError if it can't read them.
+    """
+    script, perl = BROUGHT / "flamegraph.pl", shutil.which("perl")
+    if perl is None or not script.exists():
+        pytest.skip("perl or flamegraph.pl is not here; `make readers` brings the latter")
+    drawn = subprocess.run(
+        [perl, str(script)],
+        input="".join(f"{line}\n" for line in lines),
+        capture_output=True,
+        text=True,
         timeout=60,
         check=False,
     )

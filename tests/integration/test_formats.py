@@ -12,7 +12,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from tests.documents import group_at
-from tests.readers import inferno_draws, speedscope_schema
+from tests.readers import flamegraph_draws, inferno_draws, speedscope_schema
 from tests.running import leakscope_cli, running
 
 pytestmark = pytest.mark.attach
@@ -75,7 +75,8 @@ def test_folded(saved):
         lines = text.splitlines()
         assert re.search(r";consume \(.*service\.py\);.*;Condition\.wait \(.*\) 7$", text, re.M)
         assert sum(int(line.rpartition(" ")[2]) for line in lines) == threads_of(saved.after)
-        assert f"all ({threads_of(saved.after)} samples, 100%)" in inferno_draws(lines)
+        for draws in (inferno_draws, flamegraph_draws):
+            assert f"all ({threads_of(saved.after)} samples, 100%)" in draws(lines)
 
 
 def test_speedscope(saved):
@@ -103,7 +104,8 @@ def test_a_comparison(saved):
     pair = (saved.before, saved.after)
     folded = out_of("diff", *pair, "--format", "folded", status=1)
     assert folded.splitlines()[0].endswith(" 0 7")
-    assert "all (" in inferno_draws(folded.splitlines())
+    for draws in (inferno_draws, flamegraph_draws):
+        assert "all (" in draws(folded.splitlines())
     file = json.loads(out_of("diff", *pair, "--format", "speedscope", status=1))
     jsonschema.validate(file, speedscope_schema())
     assert [profile["endValue"] for profile in file["profiles"]] == list(map(threads_of, pair))

@@ -47,7 +47,7 @@ from tests.builders import (
     target,
 )
 from tests.hostile import HOSTILE, SURROGATE, harmful
-from tests.readers import inferno_draws, speedscope_schema
+from tests.readers import flamegraph_draws, inferno_draws, speedscope_schema
 
 EVIL = st.one_of(
     st.sampled_from([*HOSTILE.values(), SURROGATE, "a;b", ";", " 5", "f 1 2", "", "#"]),
@@ -136,21 +136,27 @@ def test_no_name_can_break_a_folded_comparison(text):
     assert not TWO_COUNTS.fullmatch(found["stack"])
 
 
-def test_inferno_draws_what_is_folded():
-    drawn = inferno_draws(folded.lines(HELD))
+EACH_READER = pytest.mark.parametrize("draws", [inferno_draws, flamegraph_draws])
+
+
+@EACH_READER
+def test_what_is_folded_is_drawn(draws):
+    drawn = draws(folded.lines(HELD))
     assert "all (190 samples, 100%)" in drawn
     assert "consume (app/jobs.py) (187 samples, 98.42%)" in drawn
 
 
-def test_inferno_draws_whatever_a_function_is_called():
+@EACH_READER
+def test_it_is_drawn_whatever_a_function_is_called(draws):
     names = [*HOSTILE.values(), SURROGATE, "a;b", "f 1 2", ""]
-    drawn = inferno_draws(line for name in names for line in folded.lines(hostile_report(name)))
+    drawn = draws(line for name in names for line in folded.lines(hostile_report(name)))
     assert f"all ({len(names)} samples, 100%)" in drawn
     assert f"Thread.run (python3.11/threading.py) ({len(names)} samples, 100.00%)" in drawn
 
 
-def test_inferno_draws_a_comparison_by_what_has_grown():
-    drawn = inferno_draws(diff_folded.lines(diffed()))
+@EACH_READER
+def test_a_comparison_is_drawn_by_what_has_grown(draws):
+    drawn = draws(diff_folded.lines(diffed()))
     assert "Condition.wait (python3.11/threading.py) (40 samples, 95.24%; +88.10%)" in drawn
 
 
