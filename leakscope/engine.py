@@ -265,6 +265,7 @@ class Engine:
             *self._unread(),
             *self._stale(),
             *self._stretched(interval_s),
+            *self._stopped(),
             *self._left_out(),
         )
 
@@ -333,6 +334,16 @@ class Engine:
             " since a look takes that long",
         )
 
+    def _stopped(self) -> tuple[str, ...]:
+        """That somebody else stops the process, and that this is not held against its leaks."""
+        stops = self.history.stops
+        if not stops:
+            return ()
+        return (
+            "work done while something else stopped the whole process, as `py-spy dump` does: "
+            f"seen {_times(stops)}; that its threads ran then is not taken for use",
+        )
+
     def _left_out(self) -> tuple[str, ...]:
         """What --ignore hides is said, lest a leak be taken for health."""
         if not self.view.ignore and not self.view.excuses:
@@ -353,6 +364,10 @@ class Engine:
             return None
         long = self.observed_s > self.policy.min_watched_s
         return 60 * (self.policy.min_held if long else self.policy.growing_by) / self.observed_s
+
+
+def _times(number: int) -> str:
+    return "once" if number == 1 else f"{number} times"
 
 
 def _groups(number: int) -> str:

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from math import sqrt
 
 from leakscope.facts import GroupFacts, Left, Point, Stay
-from leakscope.model import Changes, Frames, Ran, RunState, ThreadKey, ThreadSample
+from leakscope.model import Changes, Frames, RunState, ThreadKey, ThreadSample
 from leakscope.stacks import Level, group_id
+from leakscope.stops import Woken, merely_stopped
 from leakscope.waits import wait_by_frames, wait_by_kernel
 
 # How many sizes and stays a group keeps. A rule looks at shapes over minutes to hours; 600 points
@@ -42,6 +43,7 @@ class Track:
     looks_running: int = 0
     looks_waiting: int = 0
     cpu_ticks: int = 0
+    moved_at: int = 0  # the look at which it came, or that last told of a run of its own
 
     def count_to(self, look: int) -> None:
         """Count the looks since the last count, at all of which it did what it does now."""
@@ -129,6 +131,7 @@ class History:
         self.read_s = 0.0  # when stacks were last read
         self.began_s = 0.0
         self.counters_known = False
+        self.stops = 0  # looks before which the whole process was stopped for a while
         self.process_began_s: float | None = None
         self.tracks: dict[ThreadKey, Track] = {}
         self._cells: dict[Level, dict[str, Cell]] = {level: {} for level in self.levels}
@@ -150,7 +153,7 @@ class History:
             self._move(thread)
         for thread in changes.began:
             self._begin(thread, first_look)
-        self._count_runs(changes.ran)
+        self._count_runs(changes)
         self._note_sizes()
 
     def cells(self, level: Level) -> Iterable[Cell]:
@@ -163,7 +166,7 @@ class History:
         return sorted(facts, key=lambda f: (-f.size, -f.peak, f.id))
 
     def _begin(self, thread: ThreadSample, first_look: bool) -> None:
-        track = Track(thread, first_look, self.now_s, counted_to=self.looks)
+        track = Track(thread, first_look, self.now_s, counted_to=self.looks, moved_at=self.looks)
         self.tracks[thread.key] = track
         if thread.runs is not None:
             self.counters_known = True
@@ -234,10 +237,23 @@ class History:
         cell.left.append(Left(self.now_s, self.now_s - track.began_s, ended))
         self._touched[cell.id] = cell
 
-    def _count_runs(self, ran: tuple[Ran, ...]) -> None:
-        for moved in ran:
+    def _merely_stopped(self, changes: Changes) -> frozenset[ThreadKey]:
+        tracks = ((ran, self.tracks[ran.key]) for ran in changes.ran)
+        woken = (
+            Woken(ran, track.stays[Level.FUNCTION].cell.id, track.moved_at < self.looks - 1)
+            for ran, track in tracks
+        )
+        return merely_stopped(woken, len(self.tracks) - len(changes.began) - len(changes.ran))
+
+    def _count_runs(self, changes: Changes) -> None:
+        stopped = self._merely_stopped(changes)
+        self.stops += bool(stopped)
+        for moved in changes.ran:
             track = self.tracks[moved.key]
             track.cpu_ticks += moved.cpu_ticks
+            if moved.key in stopped:
+                continue
+            track.moved_at = self.looks
             for stay in track.stays.values():
                 # What it did on its way into the group is no sign of use.
                 if stay.since_s == self.now_s:

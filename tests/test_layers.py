@@ -42,6 +42,7 @@ LAYERS = {
     "sources/sockets": 1,
     "sources/stopping": 1,
     "changes": 2,
+    "stops": 2,
     "checkup": 2,
     "facts": 2,
     "identities": 3,
