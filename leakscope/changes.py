@@ -69,6 +69,7 @@ class Differ:
             snapshot.os_threads,
             snapshot.native,
             snapshot.tries,
+            is_stopped=snapshot.is_stopped,
         )
 
     def _agreed(
@@ -126,6 +127,7 @@ class Differ:
             tick.tries,
             stacks_read=False,
             unread=tick.unread,
+            is_stopped=tick.is_stopped,
         )
 
 

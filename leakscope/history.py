@@ -131,7 +131,8 @@ class History:
         self.read_s = 0.0  # when stacks were last read
         self.began_s = 0.0
         self.counters_known = False
-        self.stops = 0  # looks before which the whole process was stopped for a while
+        self.stops = 0  # times that the whole process was stopped for a while
+        self._was_held = False  # at the look before, by such a stop
         self.process_began_s: float | None = None
         self.tracks: dict[ThreadKey, Track] = {}
         self._cells: dict[Level, dict[str, Cell]] = {level: {} for level in self.levels}
@@ -243,11 +244,18 @@ class History:
             Woken(ran, track.stays[Level.FUNCTION].cell.id, track.moved_at < self.looks - 1)
             for ran, track in tracks
         )
-        return merely_stopped(woken, len(self.tracks) - len(changes.began) - len(changes.ran))
+        return merely_stopped(
+            woken,
+            len(self.tracks) - len(changes.began) - len(changes.ran),
+            was_held=self._was_held,
+            is_held=changes.is_stopped,
+        )
 
     def _count_runs(self, changes: Changes) -> None:
         stopped = self._merely_stopped(changes)
-        self.stops += bool(stopped)
+        # One that is seen twice, while it holds and when it is over, is one.
+        self.stops += bool(stopped) and not self._was_held
+        self._was_held = changes.is_stopped
         for moved in changes.ran:
             track = self.tracks[moved.key]
             track.cpu_ticks += moved.cpu_ticks

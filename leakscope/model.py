@@ -87,6 +87,7 @@ class Snapshot:
     os_threads: int | None = None  # threads that the kernel counts
     native: int | None = None  # of these, those that are not Python's and so have no stack here
     tries: int = 1  # dumps that it took to get this one
+    is_stopped: bool = False  # something held the whole process when it was looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,7 @@ class Tick:
     native: int | None = None
     unread: str | None = None  # why no stacks were read though it was time to
     tries: int = 0  # dumps that failed
+    is_stopped: bool = False  # as of a Snapshot
 
 
 Sample = Snapshot | Tick | Missed
@@ -150,6 +152,7 @@ class Changes:
     tries: int = 1
     stacks_read: bool = True  # False: only counters were looked at
     unread: str | None = None  # why no stacks were read though it was time to
+    is_stopped: bool = False  # as of a Snapshot
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,7 @@
 
 `py-spy dump` does that unless it is asked not to, and so do other debuggers. To the kernel each of
 the threads has run since. Taken for use, that would hide every leak of a process that somebody else
-looks at, too. A stop that goes on over a look of ours is not told from use: then each thread has
-run once before it and once after, as those do that something wakes.
+looks at, too.
 """
 
 from __future__ import annotations
@@ -35,12 +34,18 @@ class Woken(NamedTuple):
     rested: bool  # it had not run between the two looks before
 
 
-def merely_stopped(woken: Iterable[Woken], others: int) -> frozenset[ThreadKey]:
+def merely_stopped(
+    woken: Iterable[Woken], others: int, *, was_held: bool, is_held: bool
+) -> frozenset[ThreadKey]:
     """The threads that ran because they were stopped, and for no other reason.
 
-    `others` were there all the time as well, and have not run. Of threads that work or poll nothing
-    is said: what they did comes on top.
+    `others` were there all the time as well, and have not run. The process was held at the look
+    before, or is at this one: then part of a stop lies in between. Of threads that work or poll
+    nothing is said: what they did comes on top.
     """
+    if was_held or is_held:
+        runs = was_held + is_held  # to go on, and to stop
+        return frozenset(one.ran.key for one in woken if one.rested and one.ran.runs == runs)
     if others:
         return frozenset()
     rested = [one for one in woken if one.rested]

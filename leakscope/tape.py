@@ -56,6 +56,7 @@ MARK = "leakscope_recording"
 #   r        threads that ran: [number, runs, cpu ticks]
 #   k        1: no stacks were read, only counters; or in words, why there are no stacks though
 #            it was time to read them
+#   h        1: something held the whole process when it was looked at
 #   missed   why there is no sample
 # Now and then there is a line of what the process takes up, and of the limits of that:
 #   usage    [seconds since the watch began, threads, resident bytes, descriptors]
@@ -123,6 +124,8 @@ class Encoder:
             return _line({**said, "missed": look.reason})
         if not look.stacks_read:
             said["k"] = look.unread or 1
+        if look.is_stopped:
+            said["h"] = 1
         if look.os_threads is not None:
             said["os"] = look.os_threads
         if look.native is not None:
@@ -254,6 +257,7 @@ class Decoder:
             tries,
             stacks_read="k" not in said,
             unread=None if said.get("k") in (None, 1) else str(said["k"]),
+            is_stopped="h" in said,
         )
 
     def _new_stack(self, frames: Any) -> Frames:

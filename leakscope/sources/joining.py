@@ -156,6 +156,7 @@ class Join:
             len(self._native) if self._has_stacks else None,
             unread,
             tries,
+            kernel.is_stopped(self._pid),
         )
 
     def _taken(self) -> tuple[list[_Counted], tuple[ThreadKey, ...]]:
@@ -213,7 +214,10 @@ class Join:
         threads += self._others(set(tids.values()), with_unread=with_unread)
         self._ended = 0
         elapsed_s = self._clock.elapsed_s()
-        return Snapshot(time.time(), elapsed_s, tuple(threads), len(self._counted), native, tries)
+        stopped = kernel.is_stopped(self._pid)
+        return Snapshot(
+            time.time(), elapsed_s, tuple(threads), len(self._counted), native, tries, stopped
+        )
 
     def _dump(self) -> tuple[DumpedThread, ...]:
         spent_s = self._pyspy.cpu_s

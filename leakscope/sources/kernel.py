@@ -96,6 +96,12 @@ def process_state(pid: int) -> ProcessState | None:
     )
 
 
+def is_stopped(pid: int) -> bool:
+    """Whether something holds the whole process: a tracer, or a signal that stops it."""
+    state = process_state(pid)
+    return state is not None and state.state in "tT"
+
+
 class Tasks:
     """The OS threads of a process, for a reader that comes back: what stays open is cheap to read.
 

@@ -45,12 +45,15 @@ def tick(
     at: float = 1.0,
     ended: Iterable[int] = (),
     unread: str | None = None,
+    stopped: bool = False,
 ) -> Tick:
     """A look at the counters: (number, runs) of those that are new or ran; who ended."""
     counts = {key(number): Counts(runs, 0) for number, runs in counted}
     births_s = dict.fromkeys(counts, BORN_S)
     gone = tuple(map(key, ended))
-    return Tick(TAKEN_AT + at, at, counts, gone, births_s, len(counts), 0, unread)
+    return Tick(
+        TAKEN_AT + at, at, counts, gone, births_s, len(counts), 0, unread, is_stopped=stopped
+    )
 
 
 def seen(
@@ -218,7 +221,8 @@ def watches(draw: st.DrawFn) -> list[Snapshot | Tick]:
         if draw(st.booleans()):
             counted = [(number, runs[number]) for number in (*ran, *new)]
             unread = draw(st.sampled_from([None, "it hung", "\x1b[31m"]))
-            looks.append(tick(*counted, at=float(at), ended=ended, unread=unread))
+            held = draw(st.booleans())
+            looks.append(tick(*counted, at=float(at), ended=ended, unread=unread, stopped=held))
             continue
         frames, still = st.sampled_from(STACKS), st.booleans()
         threads = (seen(n, draw(frames), runs=runs[n], still=draw(still)) for n in runs)
@@ -239,6 +243,12 @@ def test_changes_of_either_kind_add_up_to_the_threads_that_are_there(looks):
         assert {one.key for one in changes.ran} <= there
         if isinstance(look, Snapshot):
             assert there == {one.key for one in look.threads}
+
+
+def test_both_kinds_tell_that_the_process_was_held():
+    held = replace(snapshot(seen(), at=1.0), is_stopped=True)
+    looks = (snapshot(seen()), held, tick(at=2.0, stopped=True), tick(at=3.0))
+    assert [changes.is_stopped for changes in all_changes(*looks)] == [False, True, True, False]
 
 
 @settings(deadline=None)

@@ -203,6 +203,7 @@ def test_a_process_that_is_gone():
     assert tasks.details([2**22 + 1]) == {}
     assert tasks.stacks() == []
     assert kernel.process_state(2**22 + 1) is None
+    assert not kernel.is_stopped(2**22 + 1)
     assert kernel.inner_tids(2**22 + 1) == {}
 
 

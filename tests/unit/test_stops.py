@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from leakscope.model import Ran
+from leakscope.model import Ran, ThreadKey
 from leakscope.report import Overall, Report
-from leakscope.stops import Woken, merely_stopped
+from leakscope.stops import Woken
+from leakscope.stops import merely_stopped as told
 from tests.samples import (
     EXECUTOR_IDLE,
     FLUSHER,
@@ -34,22 +35,28 @@ def woken(*runs: int, places: int = 3, rested: bool = True) -> list[Woken]:
     ]
 
 
+def merely_stopped(
+    those: list[Woken], others: int = 0, *, was_held: bool = False, is_held: bool = False
+) -> frozenset[ThreadKey]:
+    return told(those, others, was_held=was_held, is_held=is_held)
+
+
 def test_what_was_stopped_ran_twice_to_stop_and_to_go_on():
-    assert merely_stopped(woken(*[2] * 10), 0) == {key(number) for number in range(10)}
+    assert merely_stopped(woken(*[2] * 10)) == {key(number) for number in range(10)}
 
 
 def test_two_stops_between_two_looks_are_told_as_well():
-    assert len(merely_stopped(woken(*[4] * 10), 0)) == 10
+    assert len(merely_stopped(woken(*[4] * 10))) == 10
 
 
 def test_what_did_more_than_stop_is_left_out():
-    assert key(0) not in merely_stopped(woken(5, *[2] * 19), 0)
-    assert len(merely_stopped(woken(5, *[2] * 19), 0)) == 19
+    assert key(0) not in merely_stopped(woken(5, *[2] * 19))
+    assert len(merely_stopped(woken(5, *[2] * 19))) == 19
 
 
 def test_of_threads_that_run_all_the_time_nothing_is_said():
     both = [*woken(*[2] * 10), *woken(*range(50), rested=False)]
-    assert len(merely_stopped(both, 0)) == 10
+    assert len(merely_stopped(both)) == 10
 
 
 @pytest.mark.parametrize(
@@ -75,6 +82,17 @@ def test_of_threads_that_run_all_the_time_nothing_is_said():
 )
 def test_what_was_woken_is_taken_for_use(those, others):
     assert merely_stopped(those, others) == frozenset()
+
+
+@pytest.mark.parametrize(("was_held", "is_held"), [(False, True), (True, False)])
+def test_of_a_stop_that_a_look_falls_into_a_half_lies_on_either_side(was_held, is_held):
+    """Then it is known that it was one: it takes neither many threads nor all of them."""
+    those = woken(1, 1, 2)  # the last one has done something as well
+    assert merely_stopped(those, 5, was_held=was_held, is_held=is_held) == {key(0), key(1)}
+
+
+def test_let_go_and_stopped_again_between_two_looks():
+    assert merely_stopped(woken(2, 1), 5, was_held=True, is_held=True) == {key(0)}
 
 
 # --- in a watch -----------------------------------------------------------------------------------

@@ -118,6 +118,7 @@ def changes(draw: st.DrawFn, living: dict[ThreadKey, ThreadSample]) -> Changes:
         draw(MAYBE_COUNT),
         draw(COUNT),
         draw(st.integers(1, 9)),
+        is_stopped=draw(st.booleans()),
     )
 
 
