@@ -98,10 +98,10 @@ def baseline_of(documents: Iterable[Any], name: str) -> Baseline:
 
 
 def _entries(report: dict[str, Any], level: str, at: float | None) -> Iterable[Entry]:
-    # What that report knew from an earlier one keeps its date, and comes first.
+    # What that report knew from an earlier one comes first, with the date and the rate of then: if
+    # each report in a row made its own rate the new one, a little more each time would never show.
     for known in map(fields, items(report.get("known", []))):
-        rate = _rate(known["rate_per_min"], count(known["arrivals"]))
-        yield Entry(_ids(known), rate, _at(known["since"]))
+        yield Entry(_ids(known), _rate_then(known), _at(known["since"]))
     for leak in map(fields, items(report["leaks"])):
         yield Entry(_ids(leak), _rate(leak["rate_per_min"], count(leak["count"])), at)
     for group in map(fields, items(report["groups"])):
@@ -113,6 +113,13 @@ def _entries(report: dict[str, Any], level: str, at: float | None) -> Iterable[E
 
 def _ids(said: dict[str, Any]) -> frozenset[str]:
     return frozenset((text(said["id"]), *map(text, items(said["groups"]))))
+
+
+def _rate_then(known: dict[str, Any]) -> Rate | None:
+    if "arrivals_then" not in known:  # by a leakscope that kept no more than the rate of its own
+        return _rate(known["rate_per_min"], count(known["arrivals"]))
+    arrivals = known["arrivals_then"]
+    return None if arrivals is None else _rate(known["rate_then_per_min"], count(arrivals))
 
 
 def _rate(per_min: Any, arrivals: int) -> Rate | None:
@@ -169,18 +176,39 @@ def _growth(group: Group, observed_s: float) -> Rate:
 
 def _known_leak(leak: Leak, rate: Rate, entry: Entry, name: str) -> Known:
     return Known(
-        leak.id, leak.groups, leak.trend, len(leak.leaked), rate.per_min, rate.arrivals,
-        entry.rate.per_min if entry.rate else None, entry.since_at, leak.wait, leak.site,
-        _sentence(entry, rate, name), leak.evidence, leak.cause, leak.culprit,
-    )  # fmt: skip
+        id=leak.id,
+        groups=leak.groups,
+        trend=leak.trend,
+        size=len(leak.leaked),
+        rate_per_min=rate.per_min,
+        arrivals=rate.arrivals,
+        rate_then_per_min=entry.rate.per_min if entry.rate else None,
+        arrivals_then=entry.rate.arrivals if entry.rate else None,
+        since_at=entry.since_at,
+        wait=leak.wait,
+        site=leak.site,
+        why=_sentence(entry, rate, name),
+        evidence=leak.evidence,
+        cause=leak.cause,
+        culprit=leak.culprit,
+    )
 
 
 def _known_group(group: Group, rate: Rate, entry: Entry, sentence: str) -> Known:
     return Known(
-        group.id, (group.id,), group.verdict.trend, group.size, rate.per_min, rate.arrivals,
-        entry.rate.per_min if entry.rate else None, entry.since_at, group.wait, group.site,
-        sentence,
-    )  # fmt: skip
+        id=group.id,
+        groups=(group.id,),
+        trend=group.verdict.trend,
+        size=group.size,
+        rate_per_min=rate.per_min,
+        arrivals=rate.arrivals,
+        rate_then_per_min=entry.rate.per_min if entry.rate else None,
+        arrivals_then=entry.rate.arrivals if entry.rate else None,
+        since_at=entry.since_at,
+        wait=group.wait,
+        site=group.site,
+        why=sentence,
+    )
 
 
 def _sentence(entry: Entry, now: Rate, name: str) -> str:

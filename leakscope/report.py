@@ -124,6 +124,7 @@ class Known(NamedTuple):
     rate_per_min: float
     arrivals: int  # that the rate was counted from
     rate_then_per_min: float | None  # None where that report does not tell
+    arrivals_then: int | None  # that that rate was counted from
     since_at: float | None  # Unix seconds
     wait: str | None
     site: Frame | None

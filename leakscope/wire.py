@@ -349,6 +349,7 @@ def _known(known: Known) -> Document:
         "rate_per_min": _rate(known.rate_per_min),
         "arrivals": known.arrivals,
         "rate_then_per_min": _rate(known.rate_then_per_min),
+        "arrivals_then": known.arrivals_then,
         "since": _moment(known.since_at),
         "wait": known.wait,
         "site": _frame_or_null(known.site),

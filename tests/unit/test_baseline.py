@@ -146,6 +146,33 @@ def test_a_chain_of_baselines_keeps_the_first_date():
     assert known.since_at == 1_700_000_060.0
 
 
+def test_a_chain_of_baselines_keeps_the_first_rate():
+    """Else one that is a little faster each time, by less than chance makes, is never an alarm."""
+    baseline, told = saved(leaking(leak(OLD))), []  # 61 threads a minute
+    for rate in (75.0, 90.0, 105.0):
+        now = against(leaking(leak(OLD, rate_per_min=rate)), baseline)
+        told.append(now.verdict)
+        baseline = saved(now)
+    assert told == [Overall.CLEAN, Overall.CLEAN, Overall.LEAKING]
+    # What was an alarm, and is saved as the next baseline all the same, is known from then on.
+    assert against(leaking(leak(OLD, rate_per_min=105.0)), baseline).verdict is Overall.CLEAN
+
+
+def test_a_chain_keeps_that_the_first_one_told_no_rate():
+    one_look = saved(report(GROWING, observed_s=0.0))
+    still = against(report(replace(GROWING, first=30)), one_look)
+    grows = report(GROWING, verdict=Overall.GROWING)
+    assert against(grows, saved(still)).verdict is Overall.GROWING
+
+
+def test_a_report_from_before_the_first_rate_was_kept_is_a_baseline_as_it_was():
+    later = against(leaking(leak(OLD, rate_per_min=75.0)), saved(leaking(leak(OLD))))
+    document = json.loads(encode(report_document(later)))
+    del document["known"][0]["arrivals_then"]
+    (entry,) = baseline_of([document], "baseline.json").entries
+    assert entry.rate == Rate(75.0, 40)
+
+
 def test_too_short_a_look_at_what_is_known_is_no_clean_one():
     short = leaking(leak(OLD), noticeable_per_min=None, observed_s=5.0)
     assert against(short, saved(leaking(leak(OLD)))).verdict is Overall.UNKNOWN
