@@ -110,6 +110,16 @@ class _File:
         self._destination.close()
 
 
+def say(what: str) -> None:
+    """A word about what is done, on standard error; that it can't be said there ends nothing."""
+    from leakscope.printable import printable  # most runs have nothing to say
+
+    try:
+        print(f"leakscope: {printable(what)}", file=sys.stderr, flush=True)
+    except OSError:
+        silence_stderr()
+
+
 def silence_stdout() -> None:
     """Let nothing more reach a closed pipe, the flush at the interpreter's end included."""
     _silence(sys.stdout)

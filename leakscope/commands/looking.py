@@ -8,19 +8,18 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-import click
-
 from leakscope.changes import Differ
 from leakscope.commands.invocation import made_by
 from leakscope.engine import View
+from leakscope.errors import LeakscopeError
 from leakscope.limits import Resources
 from leakscope.members import Members
 from leakscope.model import Missed, Snapshot, Tick
+from leakscope.output import say
 from leakscope.policy import DEFAULT_POLICY
-from leakscope.printable import printable
 from leakscope.redaction import Redaction
 from leakscope.report import Cost, EndedBy, Kind, Overall, Report
-from leakscope.rounds import Ended, Event, Joined, Of
+from leakscope.rounds import Ended, Event, Joined, LeftOut, Of
 from leakscope.sources.live import LiveSource
 from leakscope.sources.stopping import Stop
 from leakscope.sources.target import target
@@ -152,7 +151,13 @@ def _source(
         budget=budget,
         redaction=asked.redaction,
         may_be_none=asked.is_started,
+        # What cannot be looked at is known now, and the program may go on for hours.
+        on_refusal=_say_refusal if asked.is_started else None,
     )
+
+
+def _say_refusal(why_not: LeakscopeError) -> None:
+    say(f"{why_not}; the program goes on")
 
 
 def _not_counted(_cpu_s: float) -> None:
@@ -265,11 +270,7 @@ class _Intake:
         if self._recorder and self._recorder.lost and not self._said_lost:
             self._said_lost = True
             path, why = self._recorder.path, self._recorder.lost
-            click.echo(
-                f"leakscope: the recording ends here, the watch goes on: "
-                f"cannot write to {printable(path)}: {why}",
-                err=True,
-            )
+            say(f"the recording ends here, the watch goes on: cannot write to {path}: {why}")
 
 
 def watch(
@@ -308,9 +309,14 @@ def watch(
     finally:
         source.close()
     ended_by = ended_by or source.ended_by
-    if has_begun:
+    # Of rounds in which nothing could be looked at, not even this was told.
+    left_out = LeftOut(source.left_out() or members.left_out)
+    if not has_begun:
+        members.observe(left_out)
+    else:
+        if left_out.lines != members.left_out:
+            intake.take((left_out,))
         intake.close(ended_by)
-    members.left_out = members.left_out or source.left_out()
     members.judge_anew()
     return finished(members.report(Kind.SUMMARY, ended_by, schedule.interval_s))
 

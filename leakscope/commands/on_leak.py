@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import click
-
 from leakscope.commands.looking import Watched
 from leakscope.leaks import Leak
-from leakscope.printable import printable
+from leakscope.output import say
 from leakscope.report import Overall, Report
 from leakscope.sources.hook import Failure, Hook
 
@@ -55,5 +53,4 @@ class OnLeak:
 
 def _say(failures: Iterable[Failure]) -> None:
     for failure in failures:
-        why = printable(failure.why)
-        click.echo(f"leakscope: --on-leak, for leak {failure.name}: {why}", err=True)
+        say(f"--on-leak, for leak {failure.name}: {failure.why}")

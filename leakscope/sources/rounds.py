@@ -36,6 +36,8 @@ _MOST_EMPTY = 3
 _ENDING_S = 0.02
 # Why a process that may well be Python was given up.
 _FAULTS = (NotPermitted, Unsupported)
+# Of those that were given up and have ended, so many are named, as of programs that are not Python.
+_MAX_NAMED = 20
 
 
 class Membership(Protocol):
@@ -73,6 +75,11 @@ class _Member:
     in_flight: Future[Sample] | None = field(default=None, repr=False)
 
     @property
+    def is_given_up(self) -> bool:
+        """Whether it may well be Python, and cannot be looked at."""
+        return self.over and self.number is None and isinstance(self.why_not, _FAULTS)
+
+    @property
     def is_looked_at(self) -> bool:
         """Whether a look at it goes on."""
         return self.in_flight is not None and not self.in_flight.done()
@@ -91,22 +98,29 @@ class Rounds:
         budget: Budget | None = None,
         redaction: Redaction = Redaction.SECRETS,
         may_be_none: bool = False,
+        on_refusal: Callable[[LeakscopeError], None] | None = None,
         open_source: Callable[[int], Source] | None = None,
         describe: Callable[[int], Target] | None = None,
     ) -> None:
-        """`may_be_none`: there need not be a Python process, for one may come yet."""
+        """`may_be_none`: there need not be a Python process, for one may come yet.
+
+        `on_refusal` is told why the first of those that cannot be looked at cannot, at once.
+        """
         self.clock = Clock()
         self.ended_by = EndedBy.ONE_SAMPLE
         self._membership = membership
         self._schedule = schedule
         self._stop = stop
         self._may_be_none = may_be_none
+        self._on_refusal = on_refusal
         self._members: dict[Found, _Member] = {}
         self._next_number = 0
         self._cost_of_ended = NO_COST
         self._first_round = True
         self._empty_rounds = 0
         self._said_left_out = LeftOut(())
+        self._given_up: list[_Member] = []  # the first of those that have ended since
+        self._unnamed = 0  # the others of them
         self._there: frozenset[Found] = frozenset()
 
         def live(pid: int) -> LiveSource:
@@ -134,11 +148,14 @@ class Rounds:
                 if ended_by:
                     self.ended_by = ended_by
                     break
-        if not self._next_number and (not self._may_be_none or self._has_refused()):
+        has_refused = any(member.is_given_up for member in self._members.values())
+        if not self._next_number and (not self._may_be_none or has_refused):
             raise self._why_nothing()
 
-    def _has_refused(self) -> bool:
-        return any(m.over and isinstance(m.why_not, _FAULTS) for m in self._members.values())
+    def _all(self) -> Iterator[_Member]:
+        """Those that are there, and those that were given up and have ended."""
+        yield from self._given_up
+        yield from self._members.values()
 
     def _round(
         self, found: Sequence[Found], pool: ThreadPoolExecutor, timetable: Timetable
@@ -196,17 +213,29 @@ class Rounds:
                 member.source.close()
         del self._members[member.found]
 
+    def _note_given_up(self, member: _Member) -> None:
+        """One that could not be looked at has ended: it is missing from the report all the same."""
+        if member.is_given_up and len(self._given_up) < _MAX_NAMED:
+            self._given_up.append(member)
+        elif member.is_given_up:
+            self._unnamed += 1
+
     def _note(self, found: Sequence[Found]) -> None:
-        """Add who is new; whoever was never seen, and is not there any more, is forgotten."""
+        """Add who is new; whoever was never seen, and is not there any more, is forgotten.
+
+        Not so that it could not be looked at, where that is why.
+        """
         self._there = frozenset(found)
         pids = {one.pid: one for one in found}
         for one, member in list(self._members.items()):
             if one in self._there:
                 continue
+            if member.number is None and member.in_flight is None:
+                self._note_given_up(member)
+                self._forget(member)
+                continue
             # One that lost its parent is found no more, and lives; not so if its PID is another's.
             member.over = member.over or pids.get(one.pid, one) != one
-            if member.number is None and member.in_flight is None:
-                self._forget(member)
         for one in found:
             self._members.setdefault(one, _Member(one))
 
@@ -248,6 +277,9 @@ class Rounds:
             member.why_not = error
             member.refusals += 1
             member.over = isinstance(error, NotPermitted) or member.refusals >= _MOST_REFUSALS
+            if member.is_given_up and self._on_refusal is not None:
+                self._on_refusal(error)
+                self._on_refusal = None
             return None
         if member.number is None and isinstance(sample, Missed):
             member.why_not = DumpFailed(sample.reason)
@@ -277,13 +309,15 @@ class Rounds:
             yield left_out
 
     def _refused(self) -> Iterator[str]:
-        for member in self._members.values():
+        for member in self._all():
             why_not = member.why_not if member.number is None else None
             if why_not and not isinstance(why_not, NoSuchProcess):
                 yield f"left out: process {member.found.pid}: {why_not}"
+        if self._unnamed:
+            yield f"left out: {self._unnamed} more processes that could not be looked at"
 
     def _why_nothing(self) -> LeakscopeError:
-        for member in self._members.values():
+        for member in self._all():
             if member.why_not:
                 return member.why_not
         lines = "\n".join(self._membership.left_out())

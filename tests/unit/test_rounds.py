@@ -165,6 +165,42 @@ def test_one_that_may_not_be_looked_at_is_named_and_not_tried_again():
     assert [looked(events) for events in seen] == [[0]] * 3
 
 
+def left_out(seen):
+    return [event.lines for events in seen for event in events if isinstance(event, LeftOut)][-1]
+
+
+def test_one_that_may_not_be_looked_at_stays_named_when_it_has_ended():
+    """Whatever leaked in it, the report would else be `clean`, and not a word of it."""
+    refusal = NotPermitted("not permitted to look into process 2")
+    source, seen = rounds(Family([1, 2], [1]), Script(p2=[refusal]), 4)
+    said = ("left out: process 2: not permitted to look into process 2",)
+    assert left_out(seen) == source.left_out() == said
+
+
+def test_the_first_refusal_is_told_at_once():
+    """The report that names it comes when the program has ended, which may take an hour."""
+    told: list[LeakscopeError] = []
+    no, neither = NotPermitted("no"), NotPermitted("neither")
+    family = Family([1, 2, 3], GONE)
+    rounds(family, Script(p2=[no], p3=[neither]), 9, may_be_none=True, on_refusal=told.append)
+    assert told == [no]
+
+
+def test_one_that_was_only_not_ready_is_not_named_when_it_has_ended():
+    source, _ = rounds(Family([1, 2], [1]), Script(p2=[Unsupported("just starting")]), 4)
+    assert source.left_out() == ()
+
+
+def test_of_those_that_may_not_be_looked_at_and_have_ended_not_all_are_named():
+    many = range(2, 102)
+    family = Family([1], *([1, pid] for pid in many), [1])
+    script = Script(**{f"p{pid}": [NotPermitted("no")] for pid in many})
+    source, seen = rounds(family, script, 103)
+    *named, rest = source.left_out()
+    assert (len(named), rest) == (20, "left out: 80 more processes that could not be looked at")
+    assert left_out(seen) == source.left_out()
+
+
 def test_one_that_is_refused_is_tried_thrice():
     script = Script(p2=[Unsupported("a Python too new"), Unsupported("again"), SNAPSHOT])
     _, seen = rounds(Family([1, 2]), script, 4)
