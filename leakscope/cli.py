@@ -13,7 +13,7 @@ import click
 
 from leakscope import __version__
 from leakscope.errors import LeakscopeError, UsageProblem
-from leakscope.output import ClosedPipe, silence_stdout
+from leakscope.output import ClosedPipe, say, silence_stdout
 
 # Statuses that are not of an error class: a second Ctrl-C, and what a shell gives for SIGPIPE.
 INTERRUPTED = 130
@@ -153,12 +153,11 @@ def _show(error: click.ClickException) -> None:
 
 
 def _say(error: LeakscopeError) -> None:
-    """One clear line of what happened, and one of what to do."""
+    """What happened, and what to do, unless that was said when it happened."""
     from leakscope.printable import printable
 
-    print(f"leakscope: {printable(str(error))}", file=sys.stderr)
-    for line in error.advice.splitlines():
-        print(f"  {printable(line)}", file=sys.stderr)
+    if not error.is_said:
+        say(str(error), error.advice)
     if os.environ.get("LEAKSCOPE_DEBUG"):
         import traceback
 

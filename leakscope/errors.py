@@ -7,6 +7,7 @@ class LeakscopeError(Exception):
     """The base of all. `str()` says what happened and why; `advice`, if any, what to do."""
 
     exit_code = 1
+    is_said = False  # True: whoever reads standard error was told when it happened
 
     def __init__(self, message: str, advice: str = "") -> None:
         super().__init__(message)

@@ -110,12 +110,15 @@ class _File:
         self._destination.close()
 
 
-def say(what: str) -> None:
-    """A word about what is done, on standard error; that it can't be said there ends nothing."""
+def say(what: str, advice: str = "") -> None:
+    """One clear line on standard error, and what to do; that it can't be said ends nothing."""
     from leakscope.printable import printable  # most runs have nothing to say
 
     try:
-        print(f"leakscope: {printable(what)}", file=sys.stderr, flush=True)
+        print(f"leakscope: {printable(what)}", file=sys.stderr)
+        for line in advice.splitlines():
+            print(f"  {printable(line)}", file=sys.stderr)
+        sys.stderr.flush()
     except OSError:
         silence_stderr()
 

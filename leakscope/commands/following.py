@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from leakscope.commands.looking import Watched
 from leakscope.commands.printing import OF_REPORTS, print_lines, renderer, wants_color
-from leakscope.errors import UsageProblem
-from leakscope.output import Output
+from leakscope.errors import LeakscopeError, UsageProblem
+from leakscope.output import ClosedPipe, Output, say
 from leakscope.policy import Trend
 from leakscope.report import Report
 from leakscope.sources.stopping import Stop, ended_by_signals, stopped_by_signals
@@ -39,6 +39,14 @@ class Starting(Protocol):
 
 
 @runtime_checkable
+class Failing(Protocol):
+    """A follower that tells as well why there is no report."""
+
+    def fail(self, why: str) -> None:
+        """There will be none; it may have been told of one all the same, and is not to mind."""
+
+
+@runtime_checkable
 class Lingering(Protocol):
     """A follower whose work may go on when all has been written."""
 
@@ -59,6 +67,50 @@ def output_of(path: str, format_: str, *, quiet: bool, to_stderr: bool = False) 
     return Output(path, grows=format_ != "text" or not quiet, to_stderr=to_stderr)
 
 
+class _Together:
+    """All that follows a watch: one that fails is told nothing more, and the others go on."""
+
+    def __init__(self, followers: Iterable[Follower], *, is_needed: bool) -> None:
+        """`is_needed`: the watch is, though the first to fail be all that shows it."""
+        self._left = list(followers)
+        self._is_needed = is_needed
+        self._first: LeakscopeError | ClosedPipe | None = None
+
+    def sample(self, watched: Watched) -> None:
+        """A round came in. Raises what goes wrong where nothing is left to watch for."""
+        for each in tuple(self._left):
+            try:
+                each.sample(watched)
+            except (LeakscopeError, ClosedPipe) as problem:
+                if not self._is_needed:
+                    raise
+                if isinstance(problem, ClosedPipe):
+                    say("whoever read the report has gone; the watch goes on")
+                self._lose(each, problem, "; the watch goes on")
+
+    def finish(self, report: Report) -> None:
+        """The watch is over."""
+        for each in tuple(self._left):
+            try:
+                each.finish(report)
+            except (LeakscopeError, ClosedPipe) as problem:
+                self._lose(each, problem)
+
+    def check(self) -> None:
+        """Raises the first thing that went wrong, of which no more need be said."""
+        if self._first is not None:
+            raise self._first
+
+    def _lose(
+        self, follow: Follower, problem: LeakscopeError | ClosedPipe, what_now: str = ""
+    ) -> None:
+        self._left.remove(follow)
+        self._first = self._first or problem
+        if isinstance(problem, LeakscopeError):
+            say(f"{problem}{what_now}", problem.advice)
+            problem.is_said = True
+
+
 def followed(
     pids: Sequence[int],
     watching: Callable[[Stop, Callable[[Watched], None]], Report],
@@ -68,30 +120,32 @@ def followed(
     *,
     quiet: bool,
     beside: Sequence[Follower] = (),
+    is_recorded: bool = False,
     of_program: bool = False,
 ) -> Report:
     """The report of a watch that was shown while it went on, and what was asked for beside it.
+
+    A display that is lost (its disk is full, its reader has gone) ends a watch that is for nothing
+    else. Where more was asked for, or a program goes on, all that can be written is; then the
+    first thing that could not be is raised.
 
     Signals end the watch until the report is out, and not the words about it. Those that come while
     leakscope runs a program are the program's, and then its own. To the program belongs the screen,
     too: there is no live view.
     """
     stop = Stop(*pids)
+    is_needed = of_program or is_recorded or bool(beside)
     with ended_by_signals() if of_program else stopped_by_signals(stop):
         with follower(out, format_, color, stop, quiet=quiet, live=not of_program) as follow:
-
-            def sample(watched: Watched) -> None:
-                for each in (follow, *beside):
-                    each.sample(watched)
-
+            together = _Together((follow, *beside), is_needed=is_needed)
             # Not as they are made: a program is started after that, by a fork.
             for each in beside:
                 if isinstance(each, Starting):
                     each.start()
-            report = watching(stop, sample)
-        for each in (follow, *beside):
-            each.finish(report)
+            report = watching(stop, together.sample)
+        together.finish(report)
     linger(beside)
+    together.check()
     return report
 
 

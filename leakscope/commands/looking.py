@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from leakscope.changes import Differ
 from leakscope.commands.invocation import made_by
 from leakscope.engine import View
-from leakscope.errors import LeakscopeError
+from leakscope.errors import LeakscopeError, UsageProblem
 from leakscope.limits import Resources
 from leakscope.members import Members
 from leakscope.model import Missed, Snapshot, Tick
@@ -269,8 +269,7 @@ class _Intake:
     def _say_lost(self) -> None:
         if self._recorder and self._recorder.lost and not self._said_lost:
             self._said_lost = True
-            path, why = self._recorder.path, self._recorder.lost
-            say(f"the recording ends here, the watch goes on: cannot write to {path}: {why}")
+            say(f"the recording ends here, the watch goes on: {self._recorder.lost}")
 
 
 def watch(
@@ -325,7 +324,12 @@ def _begin(recorder: Recorder, asked: Asked, schedule: Schedule, events: tuple[E
     if asked.may_be_several:
         from leakscope.tapes import HeadOfSeveral
 
-        recorder.begin(HeadOfSeveral(schedule.interval_s))
+        try:
+            recorder.begin(HeadOfSeveral(schedule.interval_s))
+        except UsageProblem as problem:
+            if not asked.is_started:
+                raise
+            recorder.lost = str(problem)  # the program goes on, and is not to go unwatched
         return
     from leakscope.tape import Head
 

@@ -25,7 +25,7 @@ from leakscope.commands.options import (
 )
 from leakscope.commands.printing import OF_REPORTS
 from leakscope.commands.statuses import status_of, status_of_recording, status_of_run
-from leakscope.errors import LeakscopeError
+from leakscope.errors import LeakscopeError, UsageProblem
 from leakscope.redaction import Redaction
 
 if TYPE_CHECKING:
@@ -99,6 +99,9 @@ def command(
     from leakscope.sources.recording import Recorder
     from leakscope.sources.timetable import Schedule
 
+    if not words[0]:
+        raise UsageProblem("the command is empty: there is nothing to run")
+    view = view_of(group_by, ignore, baseline, excuses)
     recorder = Recorder(record) if record else None
     out = output_of(output, format_, quiet=quiet, to_stderr=True)
     asked = Asked((), True, blocking, None if every_dump or blocking else max_cpu / 100, redact)
@@ -106,7 +109,7 @@ def command(
         watching = partial(
             watch,
             asked._replace(pids=(program.pid,), is_started=True),
-            view_of(group_by, ignore, baseline, excuses),
+            view,
             Schedule(interval, duration, count),
             recorder=recorder,
             exit_on_leak=exit_on_leak,
@@ -126,11 +129,11 @@ def _status_of_program_first(program: Program) -> Iterator[None]:
     try:
         yield
     except LeakscopeError as error:
-        error.exit_code = program.wait() or error.exit_code
+        error.exit_code = status_of_run(program, error.exit_code)
         raise
     except ClosedPipe:
         silence_stderr()
-        if status := program.wait():
+        if status := status_of_run(program, 0):
             raise click.exceptions.Exit(status) from None
         raise
 

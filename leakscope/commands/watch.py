@@ -103,5 +103,6 @@ def command(
         exit_on_leak=exit_on_leak,
     )
     out = output_of(output, format_, quiet=quiet)
-    report = followed(pids, watching, out, format_, color, quiet=quiet, beside=beside)
+    show = partial(followed, quiet=quiet, beside=beside, is_recorded=recorder is not None)
+    report = show(pids, watching, out, format_, color)
     return status_of(report, exit_zero=exit_zero, fail_on=fail_on) or status_of_recording(recorder)

@@ -51,7 +51,7 @@ class Recorder:
         self._several: EncoderOfSeveral | None = None
         self._packer = zlib.compressobj(wbits=_GZIP) if path.endswith(".gz") else None
         self._file: Growing | None = None
-        self.lost: str | None = None  # why it holds no more from some moment on
+        self.lost: str | None = None  # where and why it holds no more from some moment on
 
     def begin(self, head: Head | HeadOfSeveral) -> None:
         """Make the file. Raises UsageProblem when not even its first line can be written."""
@@ -100,7 +100,7 @@ class Recorder:
             self._file.add(piece)
         except OSError as error:
             # No line after this one could be read: each tells what changed since the one before.
-            self.lost = error.strerror or str(error)
+            self.lost = str(self._destination.problem(error))
             self._end()
 
     def _end(self) -> None:

@@ -103,7 +103,7 @@ def test_streams_and_status_are_those_of_the_program():
         (["--fail-on", "unknown", "sh", "-c", "exit 3"], 3),
         (["--", "sh", "-c", "kill -TERM $$"], 128 + signal.SIGTERM),
         (["leakscope-no-such-program"], 127),
-        ([""], 127),
+        ([""], 2),
         (["/etc/passwd"], 126),
     ],
     ids=lambda value: shlex.join(value) if isinstance(value, list) else str(value),
@@ -155,6 +155,59 @@ def test_a_reader_that_has_gone_does_not_change_the_programs_status():
         done = subprocess.run(run_command("-q", *words), stderr=writer, check=False)
         assert done.returncode == status
     os.close(writer)
+
+
+FOR_A_WHILE = [sys.executable, "-c", "import time; time.sleep(2.5)"]
+
+
+def recorded_samples(tape: Path) -> int:
+    (replayed,) = checked_lines(leakscope_cli("replay", tape, "--json").stdout)
+    assert replayed["ended_by"] == "target exited"
+    return int(replayed["samples"])
+
+
+@pytest.mark.fault(
+    "Input and output",
+    "`run`: the report cannot be written, because its disk is full or its reader left after a line",
+    "The watch goes on, and so does `--exit-on-leak`; all else that was asked for is written. What "
+    "could not be is said at once. The status is the program's, or 2 or 141 where that is 0.",
+)
+@pytest.mark.parametrize(
+    ("display", "status"),
+    [("-o /dev/full", 2), ("2>&1 | head -n 1", 141)],
+    ids=["a full disk", "a reader that leaves"],
+)
+def test_a_report_that_cannot_be_written_does_not_end_the_watch(tmp_path, display, status):
+    tape, page, case = (tmp_path / name for name in ("tape.jsonl", "page.html", "case.xml"))
+    into, _, reader = display.partition("2>")
+    options = f"--json -n 200ms {into} --record {tape} --html {page} --junit {case}"
+    command = shlex.join([*run_command(*shlex.split(options)), *FOR_A_WHILE])
+    done = subprocess.run(
+        ["bash", "-c", f"{command} {'2>' * bool(reader)}{reader}; exit $PIPESTATUS"],
+        capture_output=True, check=False, text=True,
+    )  # fmt: skip
+    assert done.returncode == status, done
+    assert recorded_samples(tape) > 5
+    assert page.exists()
+    assert case.exists()
+    if not reader:
+        (said,) = done.stderr.splitlines()
+        assert said.startswith("leakscope: cannot write to /dev/full: ")
+
+
+def test_what_is_beside_the_report_is_written_though_one_of_it_cannot_be(tmp_path):
+    page = tmp_path / "page.html"
+    done = leakscope_cli("run", "-q", "--junit", "/dev/full", "--html", page, "--", "true")
+    assert (done.returncode, page.exists()) == (2, True)
+    assert done.stderr.count("cannot write to /dev/full") == 1
+
+
+def test_a_recording_on_a_full_disk_does_not_leave_a_program_unwatched(tmp_path):
+    options = ("--json", "-n", "200ms", "-o", tmp_path / "report", "--record", "/dev/full")
+    done = leakscope_cli("run", *options, *FOR_A_WHILE)
+    assert done.returncode == 2
+    assert done.stderr.count("cannot write to /dev/full") == 1
+    assert summary_of(tmp_path / "report")["samples"] > 5
 
 
 # --- signals --------------------------------------------------------------------------------------
