@@ -180,6 +180,7 @@ LAYERS = {
     "commands/live": 18,
     "commands/following": 19,
     "commands/on_leak": 19,
+    "commands/in_ci": 19,
     "commands/beside": 20,
     "commands/diff": 21,
     "commands/doctor": 21,

@@ -7,25 +7,19 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, cast
 
 from leakscope.commands.options import Command, OutFile, ShellCommand, option
+from leakscope.errors import LeakscopeError, UsageProblem
 
 if TYPE_CHECKING:
     from leakscope.commands.following import Follower
-    from leakscope.report import Report
 
 
-def _junit(path: str, fail_on: tuple[str, ...]) -> Follower:
-    from leakscope.commands.following import AtTheEnd
-    from leakscope.commands.statuses import fails
-    from leakscope.output import Output
-    from leakscope.renderers import junit
+def _junit(path: str) -> Follower:
+    from leakscope.commands.in_ci import case_at
 
-    def lines(report: Report) -> Iterable[str]:
-        return junit.lines(report, failed=fails(report, fail_on))
-
-    return AtTheEnd(Output(path), lines)
+    return case_at(path)
 
 
-def _html(path: str, _: tuple[str, ...]) -> Follower:
+def _html(path: str) -> Follower:
     from leakscope.commands.following import AtTheEnd
     from leakscope.output import Output
     from leakscope.renderers.page.drawing import check_installed
@@ -35,26 +29,26 @@ def _html(path: str, _: tuple[str, ...]) -> Follower:
     return AtTheEnd(Output(path), lines)
 
 
-def _on_leak(command: str, _: tuple[str, ...]) -> Follower:
+def _on_leak(command: str) -> Follower:
     from leakscope.commands.on_leak import OnLeak
 
     return OnLeak(command)
 
 
-def _listen(address: str, _: tuple[str, ...]) -> Follower:
+def _listen(address: str) -> Follower:
     from leakscope.commands.exporting import Scraped
 
     return Scraped(address)
 
 
-def _textfile(path: str, _: tuple[str, ...]) -> Follower:
+def _textfile(path: str) -> Follower:
     from leakscope.commands.exporting import InTextFile
 
     return InTextFile(path)
 
 
-# From an option's value, and the verdicts of --fail-on, to what follows the watch.
-_Made = Callable[[Any, tuple[str, ...]], "Follower"]
+# From an option's value to what follows the watch.
+_Made = Callable[[Any], "Follower"]
 
 # Name of the parameter -> (its option, what is made of it). What is imported for one is imported
 # when it is asked for.
@@ -117,12 +111,15 @@ def beside_options(*left_out: str) -> Callable[[Command], Command]:
         @wraps(command)
         def with_followers(*arguments: Any, **values: Any) -> Any:
             asked = {name: values.pop(name) for name in offered}
-            beside = [
-                follower(asked[name], values["fail_on"])
-                for name, (_, follower) in offered.items()
-                if asked[name] is not None
-            ]
-            return command(*arguments, beside=beside, **values)
+            beside: list[Follower] = []
+            try:
+                for name, (_, follower) in offered.items():
+                    if asked[name] is not None:
+                        beside.append(follower(asked[name]))
+                return command(*arguments, beside=beside, **values)
+            except BaseException as error:  # whatever it is: a signal that ends leakscope, too
+                _tell_of(error, beside)
+                raise
 
         decorated = cast(Command, with_followers)
         for option_of, _ in reversed(offered.values()):
@@ -130,3 +127,28 @@ def beside_options(*left_out: str) -> Callable[[Command], Command]:
         return decorated
 
     return decorate
+
+
+def _tell_of(error: BaseException, beside: Iterable[Follower]) -> None:
+    """Have those that tell of failures write this one; that they can't is no reason to hide it."""
+    if not beside:
+        return
+    from leakscope.commands.following import Failing
+    from leakscope.output import ClosedPipe, say
+
+    for each in beside:
+        if isinstance(each, Failing):
+            try:
+                each.fail(_why(error))
+            except UsageProblem as problem:
+                say(str(problem), problem.advice)
+            except ClosedPipe:
+                pass  # nobody reads it
+
+
+def _why(error: BaseException) -> str:
+    if isinstance(error, LeakscopeError):
+        return f"{error}\n{error.advice}".strip()
+    if isinstance(error, Exception):
+        return f"{type(error).__name__}: {error}"
+    return "leakscope was ended before its report"
