@@ -137,6 +137,7 @@ def merged(living: Sequence[Report], ended: Report | None, past: Mapping[str, Pa
         thread_cost=_thread_cost(living),
         nearest_limit=nearest_limit(r.nearest_limit for r in living if r.nearest_limit),
         native_grown=sum(report.native_grown for report in living),
+        all_left_out=all(report.all_left_out for report in living or every),
     )
 
 
@@ -329,9 +330,14 @@ def _not_seen(living: Sequence[Report], verdict: Overall) -> tuple[str, ...]:
         for line, pids in about.items()
     ]
     watched = [report for report in living if report.kind is Kind.SUMMARY]
-    new = [report.targets[0].pid for report in watched if report.verdict is Overall.UNKNOWN]
-    if new and verdict is not Overall.UNKNOWN:
-        said.append(f"{_of(new, inf)}: not watched for long enough to say")
+    if verdict is not Overall.UNKNOWN:
+        unknown = [report for report in watched if report.verdict is Overall.UNKNOWN]
+        out = [report.targets[0].pid for report in unknown if report.all_left_out]
+        new = [report.targets[0].pid for report in unknown if not report.all_left_out]
+        if out:
+            said.append(f"{_of(out, inf)}: not judged, since every group was left out")
+        if new:
+            said.append(f"{_of(new, inf)}: not watched for long enough to say")
     return tuple(said)
 
 

@@ -176,6 +176,7 @@ class Report:
     cost: Cost | None = None  # None where nothing was spent: of a recording
     made_by: tuple[str, ...] = ()  # the command line of leakscope
     known: tuple[Known, ...] = ()  # what a baseline had already, and is not among the leaks
+    all_left_out: bool = False  # every group, by --ignore or --ignore-file: nothing was judged
     several: tuple[Member, ...] = ()  # what each process came to, where more than one was asked for
 
     def knows(self, id_: str) -> bool:

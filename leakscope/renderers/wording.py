@@ -74,6 +74,8 @@ def _clean(report: Report) -> str:
 
 def _unknown(report: Report) -> str:
     seen = _counted(report) if report.missed else plural(report.samples, "sample")
+    if report.all_left_out:
+        return f"unknown: nothing was judged, since every group was left out ({seen})"
     return (
         f"unknown: too little was seen to say ({seen} over {duration(report.observed_s)}; "
         f"{CLEAN_AFTER_S:g} s and {CLEAN_AFTER_SAMPLES} samples are needed)"

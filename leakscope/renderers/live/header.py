@@ -80,6 +80,8 @@ def _sentence(report: Report) -> str:
             slowest = f"{report.noticeable_per_min:.1f} threads a minute"
             return f"clean: no leak so far; one slower than {slowest} would not show yet"
         case Overall.UNKNOWN:
+            if report.all_left_out:
+                return "nothing is judged: every group is left out"
             return f"too early to say; {_not_yet(report)}"
 
 
