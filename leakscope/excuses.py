@@ -28,7 +28,7 @@ def excuses(lines: Iterable[str], name: str) -> tuple[Excuse, ...]:
         text = line.strip()
         if not text or text.startswith("#"):
             continue
-        expression, _, reason = (part.strip() for part in _divided(text))
+        expression, reason = (part.strip() for part in _divided(text))
         if not reason:
             raise UsageProblem(f"{name}, line {number}: it gives no reason", _FORM)
         try:
@@ -39,6 +39,6 @@ def excuses(lines: Iterable[str], name: str) -> tuple[Excuse, ...]:
     return tuple(found)
 
 
-def _divided(text: str) -> tuple[str, str, str]:
+def _divided(text: str) -> tuple[str, str]:
     mark = re.search(r"\s#", text)
-    return (text[: mark.start()], "#", text[mark.end() :]) if mark else (text, "", "")
+    return (text[: mark.start()], text[mark.end() :]) if mark else (text, "")

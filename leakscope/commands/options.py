@@ -17,9 +17,7 @@ from leakscope.redaction import Redaction
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-    from leakscope.baseline import Baseline
     from leakscope.engine import View
-    from leakscope.excuses import Excuse
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -60,6 +58,9 @@ class Pattern(click.ParamType[re.Pattern[str]]):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> re.Pattern[str]:
+        if not str(value).strip():
+            # As of a variable that is not set. It would fit every function.
+            self.fail("it is empty; .* leaves out everything, [ ] what has a blank", param, ctx)
         try:
             return re.compile(value)
         except re.error as error:
@@ -89,6 +90,26 @@ class ShellCommand(click.ParamType[str]):
         return str(value)
 
 
+_NO_FILE = "it is empty, and names no file"
+
+
+class InFile(click.Path):
+    """A file to read."""
+
+    def __init__(self) -> None:
+        super().__init__(dir_okay=False)
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Any:
+        if not os.fspath(value):
+            self.fail(_NO_FILE, param, ctx)
+        return super().convert(value, param, ctx)
+
+
 class OutFile(click.Path):
     """A file to write, which no other option of the command line names as well."""
 
@@ -101,6 +122,8 @@ class OutFile(click.Path):
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> Any:
+        if not os.fspath(value):
+            self.fail(_NO_FILE, param, ctx)
         path = os.fspath(super().convert(value, param, ctx))
         if path == "-":
             if not self.allow_dash:
@@ -193,30 +216,11 @@ view_options = _all(
 )
 
 
-def _baseline(_context: click.Context, _parameter: click.Parameter, path: str | None) -> Any:
-    """The baseline in a file. Raises UsageProblem where it holds none."""
-    if path is None:
-        return None
-    from leakscope.sources.saved import read_baseline
-
-    return read_baseline(path)
-
-
-def _excuses(_context: click.Context, _parameter: click.Parameter, path: str | None) -> Any:
-    """The excuses in a file. Raises UsageProblem where it cannot be read."""
-    if path is None:
-        return ()
-    from leakscope.sources.saved import read_excuses
-
-    return read_excuses(path)
-
-
 # What is no news, though it may grow.
 alarm_options = _all(
     option(
         "--baseline",
-        type=click.Path(dir_okay=False),
-        callback=_baseline,
+        type=InFile(),
         metavar="REPORT",
         help="Leaks and growth that this saved report (--json) had already are no alarms, unless "
         "they grow faster now.",
@@ -224,8 +228,7 @@ alarm_options = _all(
     option(
         "--ignore-file",
         "excuses",
-        type=click.Path(dir_okay=False),
-        callback=_excuses,
+        type=InFile(),
         metavar="FILE",
         help="Leave out groups as --ignore does: each line a regex, then # and the reason.",
     ),
@@ -340,20 +343,26 @@ writing_options_beside = _writing_options("error")
 def view_of(
     group_by: str,
     ignore: tuple[re.Pattern[str], ...],
-    baseline: Baseline | None = None,
-    excuses: tuple[Excuse, ...] = (),
+    baseline: str | None = None,
+    excuses: str | None = None,
 ) -> View:
-    """The view that these options ask for. Raises UsageProblem where they do not go together."""
+    """The view that these options ask for, with what is in the files that they name.
+
+    Raises UsageProblem where they cannot be read, or do not go together.
+    """
     from leakscope.engine import View
+    from leakscope.sources.saved import read_baseline, read_excuses
 
     level = Level(group_by)
-    if baseline is not None and baseline.level is not level:
+    excused = () if excuses is None else read_excuses(excuses)
+    known = None if baseline is None else read_baseline(baseline)
+    if known is not None and known.level is not level:
         raise UsageProblem(
-            f"{baseline.name} was saved with --group-by {baseline.level}, and this is --group-by "
+            f"{known.name} was saved with --group-by {known.level}, and this is --group-by "
             f"{level}: their groups cannot be compared",
-            f"Watch with --group-by {baseline.level}.",
+            f"Watch with --group-by {known.level}.",
         )
-    return View(level, ignore, excuses, baseline)
+    return View(level, ignore, excused, known)
 
 
 def set_up_log(*, verbose: bool) -> None:

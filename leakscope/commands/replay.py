@@ -13,6 +13,7 @@ from leakscope.commands.beside import beside_options
 from leakscope.commands.invocation import made_by
 from leakscope.commands.options import (
     Duration,
+    InFile,
     alarm_options,
     format_option,
     option,
@@ -29,17 +30,15 @@ from leakscope.printable import printable
 from leakscope.redaction import Redaction, redacted
 
 if TYPE_CHECKING:
-    from leakscope.baseline import Baseline
     from leakscope.commands.following import Follower
     from leakscope.engine import View
-    from leakscope.excuses import Excuse
     from leakscope.report import Report
     from leakscope.rounds import Event
     from leakscope.sources.recording import Recording
 
 
 @click.command("replay", short_help="Judge a recording as if it happened now.")
-@click.argument("file", type=click.Path(dir_okay=False))
+@click.argument("file", type=InFile())
 @option(
     "--until", type=Duration(), help="Only this much of it, counted from its first sample: 60s."
 )
@@ -56,8 +55,8 @@ def command(
     exit_zero: bool,
     fail_on: tuple[str, ...],
     beside: Sequence[Follower],
-    baseline: Baseline | None,
-    excuses: tuple[Excuse, ...],
+    baseline: str | None,
+    excuses: str | None,
     format_: str,
     redact: Redaction,
     ignore: tuple[re.Pattern[str], ...],

@@ -29,10 +29,8 @@ from leakscope.errors import LeakscopeError, UsageProblem
 from leakscope.redaction import Redaction
 
 if TYPE_CHECKING:
-    from leakscope.baseline import Baseline
     from leakscope.commands.following import Follower
     from leakscope.commands.looking import Watched
-    from leakscope.excuses import Excuse
     from leakscope.report import Report
     from leakscope.sources.program import Program
     from leakscope.sources.stopping import Stop
@@ -65,8 +63,8 @@ def command(
     exit_on_leak: bool,
     exit_zero: bool,
     fail_on: tuple[str, ...],
-    baseline: Baseline | None,
-    excuses: tuple[Excuse, ...],
+    baseline: str | None,
+    excuses: str | None,
     beside: Sequence[Follower],
     format_: str,
     output: str,

@@ -28,9 +28,7 @@ from leakscope.commands.statuses import status_of, status_of_recording
 from leakscope.redaction import Redaction
 
 if TYPE_CHECKING:
-    from leakscope.baseline import Baseline
     from leakscope.commands.following import Follower
-    from leakscope.excuses import Excuse
 
 
 @click.command("watch", short_help="Follow the threads of a process and say which stacks leak.")
@@ -55,8 +53,8 @@ def command(
     exit_on_leak: bool,
     exit_zero: bool,
     fail_on: tuple[str, ...],
-    baseline: Baseline | None,
-    excuses: tuple[Excuse, ...],
+    baseline: str | None,
+    excuses: str | None,
     beside: Sequence[Follower],
     format_: str,
     output: str,
@@ -93,11 +91,12 @@ def command(
         pid_or_only(pid, redact, say_pause=blocking and not quiet)
         for pid in dict.fromkeys(pids or (None,))
     )
+    view = view_of(group_by, ignore, baseline, excuses)
     recorder = Recorder(record) if record else None
     watching = partial(
         watch,
         Asked(pids, children, blocking, None if every_dump or blocking else max_cpu / 100, redact),
-        view_of(group_by, ignore, baseline, excuses),
+        view,
         Schedule(interval, duration, count),
         recorder=recorder,
         exit_on_leak=exit_on_leak,

@@ -44,6 +44,10 @@ READABLE = (
     "`py-spy dump`, as text or JSON; gzipped or not."
 )
 
+REPORT_WANTED = (
+    "A baseline is the report that `leakscope watch`, `run`, `replay` or `dump` write with --json."
+)
+
 # What the objects of a recording have, by which they are told from leakscope's documents.
 _RECORDING_KEYS = {MARK, "clk_tck", "t"}
 
@@ -68,12 +72,13 @@ def read_saved(path: str) -> Look:
 
 
 @contextmanager
-def opened_saved(path: str) -> Iterator[Recording | Iterator[Any]]:
+def opened_saved(path: str, advice: str = READABLE) -> Iterator[Recording | Iterator[Any]]:
     """The recording that a file holds, or else its JSON documents, read as they are asked for.
 
     Raises UsageProblem, with file and line number; also when a document that is asked for is bad.
+    `advice` is then given with what is wrong.
     """
-    with saved_lines(path) as (name, lines):
+    with saved_lines(path, advice) as (name, lines):
         number, first = lines.first()
         if is_recording(first):
             yield Recording(name, lines)
@@ -86,7 +91,7 @@ def opened_saved(path: str) -> Iterator[Recording | Iterator[Any]]:
 def read_baseline(path: str) -> Baseline:
     """What a report in a file had already. Raises UsageProblem, with file and line number."""
     name = "standard input" if path == STDIN else path
-    with opened_saved(path) as saved:
+    with opened_saved(path, REPORT_WANTED) as saved:
         if isinstance(saved, Recording):
             raise UsageProblem(
                 f"{name} is a recording, and a baseline is a report",
@@ -95,13 +100,14 @@ def read_baseline(path: str) -> Baseline:
         try:
             return baseline_of(saved, name)
         except (BadValue, KeyError) as error:
-            raise UsageProblem(f"{name} is no baseline: {wrong(error)}") from None
+            raise UsageProblem(f"{name} is no baseline: {wrong(error)}", REPORT_WANTED) from None
 
 
 def read_excuses(path: str) -> tuple[Excuse, ...]:
     """What an --ignore-file leaves out, and why. Raises UsageProblem."""
     try:
-        return excuses(Path(path).read_text(encoding="utf-8").splitlines(), path)
+        # Editors on Windows begin a file with a mark (BOM), which is no part of its first line.
+        return excuses(Path(path).read_text(encoding="utf-8-sig").splitlines(), path)
     except OSError as error:
         raise UsageProblem(f"cannot read {path}: {error.strerror or error}") from None
     except ValueError as error:
@@ -109,7 +115,7 @@ def read_excuses(path: str) -> tuple[Excuse, ...]:
 
 
 @contextmanager
-def saved_lines(path: str) -> Iterator[tuple[str, Lines]]:
+def saved_lines(path: str, advice: str = READABLE) -> Iterator[tuple[str, Lines]]:
     """The name of a file and its lines; what is wrong with them is said as UsageProblem."""
     name = "standard input" if path == STDIN else path
     try:
@@ -117,7 +123,7 @@ def saved_lines(path: str) -> Iterator[tuple[str, Lines]]:
             yield name, Lines(file)
     except (_BadFile, TooLong) as error:
         where = name if error.line is None else f"{name}, line {error.line}"
-        raise UsageProblem(f"{where}: {error}", READABLE) from None
+        raise UsageProblem(f"{where}: {error}", advice) from None
     except BROKEN_GZIP as error:
         raise UsageProblem(f"{name} is not sound gzip: {error}") from None
     except OSError as error:

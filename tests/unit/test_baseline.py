@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 
 from leakscope.baseline import Baseline, Rate, against, baseline_of, is_faster
 from leakscope.checked import BadValue
+from leakscope.errors import UsageProblem
 from leakscope.model import Frame
 from leakscope.policy import Trend
 from leakscope.renderers import markdown, text
 from leakscope.report import Overall, Report
+from leakscope.sources.saved import read_baseline
 from leakscope.wire import encode, report_document
 from tests.builders import getting, group, leak, report
 
@@ -206,3 +208,12 @@ SOUND = json.loads(encode(report_document(leaking(leak(OLD)))))
 def test_what_is_no_report_is_refused(documents):
     with pytest.raises((BadValue, KeyError)):
         baseline_of(documents, "baseline.json")
+
+
+@pytest.mark.parametrize("content", ["", "words\n", '{"type":"start"}\n', "[]\n"])
+def test_of_a_file_that_is_none_it_is_said_what_one_is(tmp_path, content):
+    """Not what `diff` reads, which is a recording too."""
+    (tmp_path / "b.json").write_text(content)
+    with pytest.raises(UsageProblem) as raised:
+        read_baseline(str(tmp_path / "b.json"))
+    assert raised.value.advice.startswith("A baseline is the report that ")

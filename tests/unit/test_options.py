@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leakscope.commands import watch
+from leakscope.commands import run, watch
 from leakscope.commands.options import (
     Duration,
     OutFile,
@@ -64,9 +64,28 @@ def test_what_is_no_duration(text):
      ("--on-leak", " ")],
 )  # fmt: skip
 def test_what_bounds_or_starts_nothing_is_refused(name, value):
-    run = CliRunner().invoke(watch.command, ["1", name, value])
-    assert run.exit_code == 2
-    assert f"Invalid value for '{name}'" in run.output
+    done = CliRunner().invoke(watch.command, ["1", name, value])
+    assert done.exit_code == 2
+    assert f"Invalid value for '{name}'" in done.output
+
+
+# As of a variable of the shell that is not set.
+EMPTY = [
+    ("--ignore", "", "it is empty; .* leaves out everything"),
+    ("--ignore", " ", "it is empty; .* leaves out everything"),
+    *((name, "", "it is empty, and names no file")
+      for name in ("--record", "--junit", "--html", "-o", "--textfile", "--baseline",
+                   "--ignore-file")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", [watch.command, run.command], ids=["watch", "run"])
+@pytest.mark.parametrize(("name", "value", "said"), EMPTY)
+def test_what_is_empty_is_refused_in_a_line_that_says_so(command, name, value, said):
+    done = CliRunner().invoke(command, [name, value, "1"])
+    assert done.exit_code == 2
+    (line,) = [line for line in done.output.splitlines() if line.startswith("Error: ")]
+    assert said in line
 
 
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
