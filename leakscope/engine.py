@@ -104,6 +104,7 @@ class Engine:
         self.history = History(dict.fromkeys((Level.FUNCTION, Level.ENTRY, view.level)))
         self._differ = Differ()
         self._findings: Findings | None = None
+        self._edition = 0  # how often it judged
         self._judged_s = 0.0
         self._has_moved = False  # threads began or ended since it judged
         self._read_s = 0.0  # when stacks were read last
@@ -160,6 +161,7 @@ class Engine:
         threads that no stack is known of make the difference; these are looked at now and then.
         """
         if self._findings is None:
+            self._edition += 1
             self._judged_s = self.now_s
             self._has_moved = False
             functions = self._judged(Level.FUNCTION)
@@ -173,6 +175,12 @@ class Engine:
                 tuple(groups), tuple(functions), leaks, self._overall(functions, leaks)
             )
         return self._findings
+
+    @property
+    def edition(self) -> int:
+        """A number that is another one as soon as there are other findings."""
+        self.findings()
+        return self._edition
 
     def judge_anew(self) -> None:
         """Let the next findings be as of the latest look, whatever it told."""

@@ -29,6 +29,10 @@ from leakscope.rounds import Ended, Event, Joined, LeftOut, Of
 MAX_ENDED = 32
 
 
+# Of each process that lives its number, and which findings are its latest.
+Edition = tuple[tuple[int, int], ...]
+
+
 class Standing(NamedTuple):
     """How a group stands after a round."""
 
@@ -66,6 +70,7 @@ class Members:
         self._forgotten = 0
         self._past: dict[str, Past] = {}
         self._joined = 0
+        self._against: tuple[Edition, Overall] | None = None  # what a baseline left of which
 
     def observe(self, event: Event) -> None:
         """Take in what came in."""
@@ -148,8 +153,20 @@ class Members:
         else:
             verdict = worst(one.engine.findings().verdict for one in self._living.values())
         if self.view.baseline and verdict in (Overall.LEAKING, Overall.GROWING):
-            return self.report(Kind.SUMMARY, EndedBy.ONE_SAMPLE).verdict
+            return self._verdict_against()
         return verdict
+
+    def _verdict_against(self) -> Overall:
+        """The verdict without what the baseline knows; a whole report is made for each new one."""
+        if self._against is None or self._against[0] != self.edition:
+            verdict = self.report(Kind.SUMMARY, EndedBy.ONE_SAMPLE).verdict
+            self._against = self.edition, verdict  # of after it, for it may have judged anew
+        return self._against[1]
+
+    @property
+    def edition(self) -> Edition:
+        """What is another one as soon as there is anything else to find in any process."""
+        return tuple((number, one.engine.edition) for number, one in self._living.items())
 
     @property
     def is_blind(self) -> bool:

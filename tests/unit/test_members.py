@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 from leakscope.baseline import baseline_of
+from leakscope.commands.on_leak import OnLeak
 from leakscope.engine import DEFAULT_VIEW, View
 from leakscope.members import MAX_ENDED, Members
 from leakscope.model import Target
@@ -13,7 +15,19 @@ from leakscope.policy import Trend
 from leakscope.report import EndedBy, Kind, Overall
 from leakscope.rounds import Ended, Joined, LeftOut, Of
 from leakscope.wire import encode, report_document
-from tests.samples import QUEUE_GET, Life, every, lives, missed, pool, report_of, series, watched
+from tests.samples import (
+    QUEUE_GET,
+    Life,
+    every,
+    lives,
+    missed,
+    own,
+    pool,
+    report_of,
+    run_by,
+    series,
+    watched,
+)
 
 A, B = 4711, 4712
 
@@ -167,3 +181,47 @@ def test_with_a_baseline_the_verdict_is_that_of_what_is_new():
     assert members.verdict is made.verdict is Overall.CLEAN
     assert [member.verdict for member in made.members] == [Overall.CLEAN, Overall.CLEAN]
     assert [known.id for known in made.known] == [leak["id"] for leak in before["leaks"]]
+
+
+class Counting(Members):
+    """Counts the reports that are made."""
+
+    made = 0
+
+    def report(self, kind, ended_by, interval_s=None):
+        self.made += 1
+        return super().report(kind, ended_by, interval_s)
+
+
+OTHER = lives(every(1.0, begin_s=1.0, end_s=60.0), run_by(own("other")), first=500)
+
+
+def test_a_known_leak_beside_a_new_one_costs_no_report_a_round(tmp_path):
+    """Else a leak that is not mended, and is known to all, takes more and more for ever."""
+    known = json.loads(
+        encode(report_document(summary(taken(joined(0), *looks(0, LEAK, until_s=60.0)))))
+    )
+    view = View(baseline=baseline_of([known], "baseline.json"))
+    members = Counting(view)
+    follow = OnLeak(f"cat >> {tmp_path}/told")
+
+    def watched_so_far():
+        return SimpleNamespace(members=members, report=lambda: summary(members))
+
+    for event in (joined(0), *looks(0, [*LEAK, *OTHER], until_s=60.0)):
+        members.observe(event)
+    follow.sample(watched_so_far())
+    made = members.made
+    for second in range(61, 71):
+        # Nothing but ticks: not one stack is read.
+        members.observe(Of(0, missed(float(second))))
+        follow.sample(watched_so_far())
+        assert members.verdict is Overall.LEAKING
+    assert members.made == made
+    # Whatever is judged anew is looked at anew: what is known may be faster by now.
+    members.judge_anew()
+    follow.sample(watched_so_far())
+    assert members.made > made
+    follow.linger()
+    (told,) = (tmp_path / "told").read_text().splitlines()
+    assert json.loads(told)["leak"]["id"] not in [leak["id"] for leak in known["leaks"]]
