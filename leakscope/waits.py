@@ -99,7 +99,6 @@ BY_WCHAN = {
     "unix_stream_read_generic": "socket.recv",
     "unix_stream_data_wait": "socket.recv",
     "sk_wait_data": "socket.recv",
-    "wait_woken": "socket.recv",
     "__skb_wait_for_more_packets": "socket.recv",
     "sk_stream_wait_memory": "socket.send",
     "inet_csk_accept": "socket.accept",
@@ -116,6 +115,19 @@ BY_WCHAN = {
     "wait_for_partner": "pipe.open",
     "locks_lock_inode_wait": "file lock",
     "do_sigtimedwait": "signal",
+}
+
+# By the system call, on x86-64, of what sleeps in wait_woken: sockets of TCP and terminals do,
+# whether they read or write. A read is of a socket only where its other end is known.
+BY_SYSCALL_WHEN_WOKEN = {
+    0: "read",
+    19: "read",
+    42: "socket.connect",
+    44: "socket.send",
+    45: "socket.recv",
+    46: "socket.send",
+    47: "socket.recv",
+    299: "socket.recv",
 }
 
 # By the system call, on x86-64, for kernels that hide wchan. 219 (restart_syscall), which a
@@ -185,6 +197,9 @@ def wait_by_kernel(parking: Parking) -> str | None:
     """What the kernel says that a sleeping thread waits for; None where it doesn't say."""
     if parking.syscall in _SAYS_MORE_THAN_WCHAN:
         return BY_SYSCALL[parking.syscall]
+    syscall = -1 if parking.syscall is None else parking.syscall
     # Compilers add to a function's name: poll_schedule_timeout.constprop.0.
-    by_wchan = BY_WCHAN.get((parking.wchan or "").partition(".")[0])
-    return by_wchan or BY_SYSCALL.get(parking.syscall if parking.syscall is not None else -1)
+    wchan = (parking.wchan or "").partition(".")[0]
+    if wchan == "wait_woken":
+        return "socket.recv" if parking.peer else BY_SYSCALL_WHEN_WOKEN.get(syscall)
+    return BY_WCHAN.get(wchan) or BY_SYSCALL.get(syscall)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from itertools import pairwise
@@ -323,3 +326,18 @@ def test_local_variables_are_shown_only_when_asked_for():
         assert "secrets" in shown.stderr
         absent = leakscope_cli("dump", target.pid, "--locals", "0" * 12)
         assert absent.returncode == 2
+
+
+def test_a_terminal_that_is_read_is_not_taken_for_a_socket():
+    """Both sleep in one and the same function of the kernel."""
+    master, terminal = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-c", "input('ready')"], stdin=terminal, stdout=terminal, stderr=terminal
+    ) as reader:
+        os.close(terminal)
+        assert os.read(master, 100) == b"ready"
+        (thread,) = checked(leakscope_cli("dump", reader.pid, "--json").stdout)["groups"]
+        os.write(master, b"\n")
+        assert reader.wait(30) == 0
+    os.close(master)
+    assert thread["wait"] == "read"

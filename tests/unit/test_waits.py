@@ -148,6 +148,10 @@ PARKED = [
     ("sleep", 230, "hrtimer_nanosleep"),
     ("socket.recv", 45, "unix_stream_read_generic"),
     ("socket.recv", 45, "sk_wait_data"),
+    ("socket.recv", 45, "wait_woken"),
+    ("read", 0, "wait_woken"),  # of a terminal
+    ("socket.send", 44, "wait_woken"),
+    ("socket.connect", 42, "wait_woken"),
     ("select", 45, "poll_schedule_timeout"),  # recv with a timeout polls first
     ("socket.accept", 288, "inet_csk_accept"),
     ("select", 219, "poll_schedule_timeout"),
@@ -181,10 +185,16 @@ def test_the_system_call_tells_where_the_kernel_function_is_hidden(wait, syscall
         Parking(219, None),  # restart_syscall: which one is not said
         Parking(-1, None),
         Parking(9999, "some_new_function"),
+        Parking(None, "wait_woken"),  # a terminal or a socket, to read or to write
+        Parking(1, "wait_woken"),
     ],
 )
 def test_what_the_kernel_does_not_tell(parking):
     assert wait_by_kernel(parking) is None
+
+
+def test_a_read_of_a_socket_is_told_by_its_other_end():
+    assert wait_by_kernel(Parking(0, "wait_woken", peer="192.0.2.1:5432")) == "socket.recv"
 
 
 def test_kernel_and_frames_speak_the_same_words():
