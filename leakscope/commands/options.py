@@ -114,7 +114,8 @@ class OutFile(click.Path):
     """A file to write, which no other option of the command line names as well."""
 
     def __init__(self, *, allow_dash: bool = False) -> None:
-        super().__init__(dir_okay=False, allow_dash=allow_dash)
+        # A file that is only written need not be one that may be read.
+        super().__init__(dir_okay=False, readable=False, allow_dash=allow_dash)
 
     def convert(
         self,
