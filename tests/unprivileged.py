@@ -20,9 +20,10 @@ from tests.running import unmeasured
 NOBODY = 65534
 
 # Modules are imported first: nobody may not be able to read the folders that they are in. click
-# needs difflib on its way to a short option, importlib.metadata a parser for what packages say.
+# needs difflib on its way to a short option, importlib.metadata a parser for what packages say,
+# `run` ctypes.
 _AS_NOBODY = """
-import difflib, email.parser, importlib, os, pkgutil, sys
+import ctypes, difflib, email.parser, importlib, os, pkgutil, sys
 import leakscope
 for module in pkgutil.walk_packages(leakscope.__path__, "leakscope."):
     if not module.name.endswith("__main__"):

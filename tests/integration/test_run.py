@@ -25,6 +25,7 @@ from leakscope.sources.advice import yama_scope
 from leakscope.sources.program import _allowing_to_trace, started
 from tests.documents import Document, checked_lines, group_at, of_type
 from tests.running import PROGRAMS, leakscope_cli
+from tests.unprivileged import anyones_python, as_nobody, shared_folder
 
 pytestmark = pytest.mark.attach
 
@@ -389,6 +390,32 @@ def test_without_the_right_to_trace_it_looks_at_what_it_started(tmp_path):
         pytest.skip("needs root, and setpriv to give up a right")
     dropped = ("setpriv", "--bounding-set=-sys_ptrace", "--inh-caps=-sys_ptrace")
     assert group_at(watched_by(dropped, tmp_path), "pool_worker")["count"] == 3
+
+
+# It may be looked at by nobody but root.
+CLOSED = "import ctypes, time; ctypes.CDLL(None).prctl(4, 0, 0, 0, 0); time.sleep(1.2)"
+
+
+@pytest.mark.fault(
+    "Process trees",
+    "`run`: a process may not be looked at (PR_SET_DUMPABLE), and ends before the others",
+    "One line says so at once, and the report names it under `not seen`.",
+)
+def test_one_that_may_not_be_looked_at_is_named_though_it_has_ended():
+    python = anyones_python()
+    readable = shlex.join([str(python), "-c", "import time; time.sleep(4)"])
+    closed = shlex.join([str(python), "-c", CLOSED])
+    with shared_folder() as folder:
+        options = ("-n", "200ms", "--json", "-o", "/dev/stdout")
+        script = f"{readable} & {closed}; wait"
+        done = as_nobody(folder, "run", *options, "--", "sh", "-c", script)
+    assert done.returncode == 0, done.stderr
+    (said,) = done.stderr.splitlines()
+    assert said.startswith("leakscope: not permitted to look into process ")
+    assert said.endswith("; the program goes on")
+    summary = checked_lines(done.stdout)[-1]
+    assert len(summary["targets"]) == 1
+    assert [line for line in summary["not_seen"] if "not permitted to look into" in line]
 
 
 def test_under_yama_it_looks_at_what_it_started(tmp_path):
