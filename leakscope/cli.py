@@ -13,7 +13,7 @@ import click
 
 from leakscope import __version__
 from leakscope.errors import LeakscopeError, UsageProblem
-from leakscope.output import ClosedPipe, say, silence_stdout
+from leakscope.output import ClosedPipe, say, silence_stderr, silence_stdout
 
 # Statuses that are not of an error class: a second Ctrl-C, and what a shell gives for SIGPIPE.
 INTERRUPTED = 130
@@ -130,6 +130,10 @@ def _pipe_closed() -> int:
 
 def _flushed(status: int) -> int:
     """The status, once what was printed has left: later a failure would have a trace."""
+    try:
+        sys.stderr.flush()
+    except OSError:
+        silence_stderr()
     try:
         sys.stdout.flush()
     except BrokenPipeError:

@@ -111,16 +111,18 @@ class _File:
 
 
 def say(what: str, advice: str = "") -> None:
-    """One clear line on standard error, and what to do; that it can't be said ends nothing."""
+    """One clear line on standard error, and what to do."""
     from leakscope.printable import printable  # most runs have nothing to say
 
-    try:
-        print(f"leakscope: {printable(what)}", file=sys.stderr)
-        for line in advice.splitlines():
-            print(f"  {printable(line)}", file=sys.stderr)
-        sys.stderr.flush()
-    except OSError:
-        silence_stderr()
+    tell(f"leakscope: {printable(what)}")
+    for line in advice.splitlines():
+        tell(f"  {printable(line)}")
+
+
+def tell(line: str) -> None:
+    """A line on standard error, beside the results; that nobody reads it there ends nothing."""
+    with contextlib.suppress(OSError):
+        print(line, file=sys.stderr, flush=True)
 
 
 def silence_stdout() -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 import time
 
 from leakscope.debugging import listen
+from leakscope.output import tell
 from leakscope.printable import printable
 
 
@@ -14,7 +14,7 @@ def set_up() -> None:
     began_s = time.monotonic()
 
     def show(step: str) -> None:
-        print(step_line(time.monotonic() - began_s, step), file=sys.stderr)
+        tell(step_line(time.monotonic() - began_s, step))
 
     listen(show)
 

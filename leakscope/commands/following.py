@@ -67,7 +67,7 @@ def output_of(path: str, format_: str, *, quiet: bool, to_stderr: bool = False) 
     return Output(path, grows=format_ != "text" or not quiet, to_stderr=to_stderr)
 
 
-class _Together:
+class Together:
     """All that follows a watch: one that fails is told nothing more, and the others go on."""
 
     def __init__(self, followers: Iterable[Follower], *, is_needed: bool) -> None:
@@ -137,7 +137,7 @@ def followed(
     is_needed = of_program or is_recorded or bool(beside)
     with ended_by_signals() if of_program else stopped_by_signals(stop):
         with follower(out, format_, color, stop, quiet=quiet, live=not of_program) as follow:
-            together = _Together((follow, *beside), is_needed=is_needed)
+            together = Together((follow, *beside), is_needed=is_needed)
             # Not as they are made: a program is started after that, by a fork.
             for each in beside:
                 if isinstance(each, Starting):

@@ -17,6 +17,7 @@ from leakscope.redaction import Redaction
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+    from leakscope.baseline import Baseline
     from leakscope.engine import View
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -352,18 +353,28 @@ def view_of(
     Raises UsageProblem where they cannot be read, or do not go together.
     """
     from leakscope.engine import View
+
+    view = View(Level(group_by), ignore)
+    if baseline is None and excuses is None:
+        return view
     from leakscope.sources.saved import read_baseline, read_excuses
 
-    level = Level(group_by)
-    excused = () if excuses is None else read_excuses(excuses)
-    known = None if baseline is None else read_baseline(baseline)
-    if known is not None and known.level is not level:
+    if excuses is not None:
+        view = view._replace(excuses=read_excuses(excuses))
+    if baseline is not None:
+        view = view._replace(baseline=_fitting(read_baseline(baseline), view.level))
+    return view
+
+
+def _fitting(baseline: Baseline, level: Level) -> Baseline:
+    """The baseline. Raises UsageProblem where it is of other groups."""
+    if baseline.level is not level:
         raise UsageProblem(
-            f"{known.name} was saved with --group-by {known.level}, and this is --group-by "
+            f"{baseline.name} was saved with --group-by {baseline.level}, and this is --group-by "
             f"{level}: their groups cannot be compared",
-            f"Watch with --group-by {known.level}.",
+            f"Watch with --group-by {baseline.level}.",
         )
-    return View(level, ignore, excused, known)
+    return baseline
 
 
 def set_up_log(*, verbose: bool) -> None:

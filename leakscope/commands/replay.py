@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -31,6 +32,7 @@ from leakscope.redaction import Redaction, redacted
 
 if TYPE_CHECKING:
     from leakscope.commands.following import Follower
+    from leakscope.commands.looking import Watched
     from leakscope.engine import View
     from leakscope.report import Report
     from leakscope.rounds import Event
@@ -78,14 +80,34 @@ def command(
     )
     if lost and not quiet:
         click.echo(f"leakscope: {printable(file)} is cut off: {printable(lost)}", err=True)
-    for follow in beside:
-        follow.finish(report)
-    write(report, OF_REPORTS, format_, output, color)
+    show = partial(write, report, OF_REPORTS, format_, output, color)
     if beside:
-        from leakscope.commands.following import linger
-
-        linger(beside)
+        _show_beside(show, report, beside)
+    else:
+        show()
     return status_of(report, exit_zero=exit_zero, fail_on=fail_on)
+
+
+class _Shown:
+    """The report as one of those that follow: what fails of them takes nothing from the others."""
+
+    def __init__(self, show: Callable[[], None]) -> None:
+        self._show = show
+
+    def sample(self, watched: Watched) -> None:
+        pass
+
+    def finish(self, report: Report) -> None:
+        self._show()
+
+
+def _show_beside(show: Callable[[], None], report: Report, beside: Sequence[Follower]) -> None:
+    from leakscope.commands.following import Together, linger
+
+    together = Together((*beside, _Shown(show)), is_needed=True)
+    together.finish(report)
+    linger(beside)
+    together.check()
 
 
 def replay(

@@ -122,7 +122,7 @@ def command(
 @contextmanager
 def _status_of_program_first(program: Program) -> Iterator[None]:
     """Wait for the program even if watching it fails; a status of its own is that of leakscope."""
-    from leakscope.output import ClosedPipe, silence_stderr
+    from leakscope.output import ClosedPipe
 
     try:
         yield
@@ -130,7 +130,6 @@ def _status_of_program_first(program: Program) -> Iterator[None]:
         error.exit_code = status_of_run(program, error.exit_code)
         raise
     except ClosedPipe:
-        silence_stderr()
         if status := status_of_run(program, 0):
             raise click.exceptions.Exit(status) from None
         raise

@@ -431,3 +431,11 @@ def test_the_first_sample_of_1000_threads_is_smaller_than_that_of_pyspy(sizes):
 def test_a_packed_sample_of_1000_threads_takes_a_hundredth_of_that_of_pyspy(sizes):
     assert len(sizes.growth) == 6
     assert 0 < statistics.median(sizes.growth) <= len(sizes.dump) / 100
+
+
+def test_what_is_beside_the_report_is_written_though_the_report_cannot_be(lives, tmp_path):
+    recording, page = lives.plain.result().recording, tmp_path / "page.html"
+    beside = ("--junit", "/dev/full", "--html", page)
+    done = leakscope_cli("replay", recording, *beside, "-o", "/dev/full")
+    assert (done.returncode, page.exists()) == (2, True)
+    assert done.stderr.count("cannot write to /dev/full") == 2  # each file once

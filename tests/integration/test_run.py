@@ -130,6 +130,15 @@ def test_nothing_is_started_where_the_report_could_not_be_written(tmp_path):
     assert not trace.exists()
 
 
+def test_nothing_is_started_where_the_baseline_cannot_be_read_and_ci_is_told(tmp_path):
+    trace, case = tmp_path / "trace", tmp_path / "case.xml"
+    case.write_text('<testsuite failures="0"/>\n')  # of a run that passed
+    options = ("--baseline", tmp_path / "none.json", "--junit", case)
+    done = leakscope_cli("run", *options, "--", "touch", trace)
+    assert (done.returncode, trace.exists()) == (2, False)
+    assert '<error message="cannot read ' in case.read_text()
+
+
 def test_what_leakscope_was_handed_open_is_the_programs_too():
     reader, writer = os.pipe()
     script = f"import os; os.write({writer}, b'hello')"
@@ -175,8 +184,8 @@ def recorded_samples(tape: Path) -> int:
 )
 @pytest.mark.parametrize(
     ("display", "status"),
-    [("-o /dev/full", 2), ("2>&1 | head -n 1", 141)],
-    ids=["a full disk", "a reader that leaves"],
+    [("-o /dev/full", 2), ("2>&1 | head -n 1", 141), ("-v 2>&1 | head -n 1", 141)],
+    ids=["a full disk", "a reader that leaves", "a reader that leaves the log"],
 )
 def test_a_report_that_cannot_be_written_does_not_end_the_watch(tmp_path, display, status):
     tape, page, case = (tmp_path / name for name in ("tape.jsonl", "page.html", "case.xml"))
