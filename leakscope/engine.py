@@ -200,11 +200,17 @@ class Engine:
         if Trend.GROWING in trends or self.native_grown >= NATIVE_GROWTH:
             return Overall.GROWING
         enough = self.observed_s >= CLEAN_AFTER_S and self.samples >= CLEAN_AFTER_SAMPLES
-        return Overall.CLEAN if enough and self._is_judged(functions) else Overall.UNKNOWN
+        out = self._is_all_left_out(functions)
+        return Overall.CLEAN if enough and not out else Overall.UNKNOWN
 
-    def _is_judged(self, functions: Iterable[Judged]) -> bool:
-        """Whether there is a group that was not left out: without one no leak could have shown."""
-        return any(functions) or not (self.view.ignore or self.view.excuses)
+    def _is_all_left_out(self, functions: Iterable[Judged]) -> bool:
+        """Whether no group is left in which a leak could have shown.
+
+        Threads of which no stack was read yet are in a group too, which nothing leaves out.
+        """
+        if not all(is_unread(judged.facts) for judged in functions):
+            return False
+        return any(map(self.view.hides, self.history.facts(Level.FUNCTION)))
 
     def sizes(self) -> dict[str, int]:
         """How many threads are in each group that is shown and not empty, now; by id."""
@@ -269,7 +275,7 @@ class Engine:
             nearest_limit=nearest_limit(self.resources[-1].limits) if self.resources else None,
             native_grown=self.native_grown,
             cost=cost,
-            all_left_out=self.samples > 0 and not self._is_judged(findings.functions),
+            all_left_out=self._is_all_left_out(findings.functions),
         )
 
     def _not_seen(self, interval_s: float | None) -> tuple[str, ...]:
@@ -373,7 +379,7 @@ class Engine:
 
     def _noticeable_per_min(self) -> float | None:
         """The slowest leak that would have shown, as growth at least: enough threads in time."""
-        if self.observed_s < CLEAN_AFTER_S or not self._is_judged(self.findings().functions):
+        if self.observed_s < CLEAN_AFTER_S or self._is_all_left_out(self.findings().functions):
             return None
         long = self.observed_s > self.policy.min_watched_s
         return 60 * (self.policy.min_held if long else self.policy.growing_by) / self.observed_s
