@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -17,10 +18,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 
 from leakscope.assets import assets
+from tests.cgroups import pids_cgroup
 from tests.documents import checked
 from tests.prometheus import fetched, free_port
 from tests.rights import Rights, need, of_container, of_docker_run
@@ -289,6 +292,54 @@ def scraped(port: int) -> str:
 # --- the node's loop ------------------------------------------------------------------------------
 
 
+def file_of(pid: int) -> str:
+    """What the figures of a process are called that is in no container, or in that of the tests."""
+    containers = re.findall("[0-9a-f]{64}", Path(f"/proc/{pid}/cgroup").read_text())
+    name = f"{containers[-1][:12]}-{inner_pid(pid)}" if containers else f"node-{pid}"
+    return f"leakscope-{name}.prom"
+
+
+def inner_pid(pid: int) -> str:
+    (said,) = re.findall(r"^NSpid:.*\b(\d+)$", Path(f"/proc/{pid}/status").read_text(), re.M)
+    return str(said)
+
+
+def wanted_by_node(said: str, pattern: str) -> list[str]:
+    """What the node's loop would watch of these processes, as PID:NAME."""
+    script = documents("kubernetes/daemonset.yaml")["ConfigMap"]["data"]["watch-node.sh"]
+    _, _, rest = script.partition("wanted='")
+    run = subprocess.run(
+        [sys.executable, "-c", rest.partition("'")[0]],
+        capture_output=True, check=True, input=said, text=True,
+        env={**os.environ, "WATCH_PATTERN": pattern},
+    )  # fmt: skip
+    return run.stdout.split()
+
+
+def test_a_worker_is_watched_with_what_it_descends_from(tmp_path):
+    with running("preforked.py", str(tmp_path / "socket")) as target:
+        master = psutil.Process(target.pid)
+        until(lambda: bool(master.children()))
+        workers = [child.pid for child in master.children()]
+        listed = leakscope_cli("ps", "--json").stdout
+        assert all(f'"pid":{pid},' in listed for pid in (target.pid, *workers))
+        found = wanted_by_node(listed, "preforked")
+        os.kill(target.pid, signal.SIGTERM)  # else its workers outlive it for a second
+    pids = [int(one.partition(":")[0]) for one in found]
+    assert target.pid in pids
+    assert not set(pids) & set(workers)
+
+
+def test_what_is_in_a_container_is_told_by_its_id_and_the_pid_in_there():
+    need(*ALONE)
+    container = os.urandom(32).hex()
+    with running("leaky_service.py", *SERVICE, launcher=ALONE) as target:
+        pid = only_child(target.pid)
+        listed = json.dumps({"processes": [{"pid": pid, "command": ["gunicorn"]}]})
+        with pids_cgroup(pid, name=f"cri-containerd-{container}.scope"):
+            assert wanted_by_node(listed, "gunicorn") == [f"{pid}:{container[:12]}-1"]
+
+
 def test_the_node_is_watched_process_by_process(tmp_path):
     rights = rights_in_daemonset()
     need(*rights.launcher())
@@ -314,7 +365,7 @@ def test_the_node_is_watched_process_by_process(tmp_path):
             [*writable.launcher(), "sh", str(loop)], env=environment, start_new_session=True
         ) as agent,
     ):
-        paths = [figures / f"leakscope-{target.pid}.prom" for target in (first, second)]
+        paths = [figures / file_of(target.pid) for target in (first, second)]
         try:
             until(lambda: all(path.exists() for path in paths))
             assert not stale.exists()
@@ -340,7 +391,7 @@ def test_a_node_whose_container_is_restarted_is_watched_again(tmp_path):
         "PATH": image(tmp_path),
     }  # fmt: skip
     with running("leaky_service.py", *SERVICE, "--pollers", "3") as target:
-        path = figures / f"leakscope-{target.pid}.prom"
+        path = figures / file_of(target.pid)
         for end in (signal.SIGKILL, signal.SIGTERM):
             with subprocess.Popen(["sh", str(loop)], env=environment, start_new_session=True) as it:
                 try:
