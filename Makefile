@@ -115,6 +115,7 @@ pyz: $(PYZ_STAMP)  ## Build dist/leakscope.pyz: one file, with py-spy in it, tha
 	mkdir -p dist
 	$(PYZ)/bin/shiv --quiet --compressed --reproducible --python "/usr/bin/env python3" \
 		--console-script leakscope --output-file dist/leakscope.pyz ".[prometheus]"
+	$(PYZ)/bin/python .container/begin_by.py dist/leakscope.pyz .container/pyz_main.py
 
 $(PYZ_STAMP): $(STAMP)
 	$(RUN) -m venv --clear $(PYZ)
