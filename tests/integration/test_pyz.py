@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import resource
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -18,17 +17,7 @@ from tests.rights import need
 from tests.running import running
 
 NEW_ENOUGH = ("3.11", "3.12", "3.13", "3.14", "3.15")
-ROOT = Path(__file__).parent.parent.parent
 NO_FOLDER = "/proc/leakscope"  # not even root can make one there
-
-
-@pytest.fixture(scope="module")
-def one_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The build, made here from what is checked out."""
-    subprocess.run(["make", "--silent", "pyz"], cwd=ROOT, check=True, timeout=300)
-    moved: Path = tmp_path_factory.mktemp("pyz") / "leakscope.pyz"
-    shutil.copy(ROOT / "dist" / "leakscope.pyz", moved)
-    return moved
 
 
 def run(
