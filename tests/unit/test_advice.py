@@ -56,6 +56,14 @@ def test_a_command_that_is_not_on_the_path_is_the_one_beside_python(place, monke
     assert advice.for_permission(PID) == f"Run it as root: sudo {sys.executable} -m leakscope"
 
 
+def test_the_one_file_is_given_to_the_same_python(place, monkeypatch):
+    place({})
+    monkeypatch.setattr(sys, "argv", ["/srv/leakscope.pyz", "ps"])
+    assert (
+        advice.for_permission(PID) == f"Run it as root: sudo {sys.executable} /srv/leakscope.pyz ps"
+    )
+
+
 @pytest.mark.parametrize("root", [False, True])
 def test_yama_forbids_it_to_everyone(place, root):
     place({"/proc/sys/kernel/yama/ptrace_scope": "3\n", "/proc/self/status": ALL_RIGHTS}, root=root)
