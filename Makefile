@@ -22,7 +22,7 @@ PYZ := .venv-pyz
 PYZ_STAMP := $(PYZ)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint format types acceptance coverage soak score bench bench-quick pyz pythons browser prometheus readers yama pictures readme clean
+.PHONY: help venv demo test lint format types acceptance coverage soak score bench bench-quick pyz pythons browser prometheus readers yama docker pictures readme clean
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## */\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -136,6 +136,9 @@ readers: $(STAMP)  ## Bring the readers of our formats into .readers: speedscope
 
 yama:  ## Bring a kernel with Yama and QEMU into .yama, for the tests to be run under (Debian, x86-64)
 	.ci/install-yama .yama
+
+docker:  ## Bring Docker into .docker, for the tests of its recipe to start a daemon of (Debian, root)
+	.ci/install-docker .docker
 
 pictures: $(STAMP)  ## Draw the README's pictures from a real watch
 	$(RUN) -m tests.pictures .pictures/watch.svg .pictures/page.webp
