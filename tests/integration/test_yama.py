@@ -39,7 +39,7 @@ def assert_saw_the_pool(one: dict[str, Any]) -> None:
 def assert_refused(one: dict[str, Any], *words: str) -> None:
     assert one["status"] == 4, one
     assert not one["report"]
-    assert one["stderr"].startswith("leakscope: not permitted to look into process ")
+    assert "\nleakscope: not permitted to look into process " in f"\n{one['stderr']}"
     for word in words:
         assert word in one["stderr"]
 

@@ -11,9 +11,9 @@ import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 SCOPE = Path("/proc/sys/kernel/yama/ptrace_scope")
 NOBODY = 65534
@@ -22,8 +22,7 @@ SERVICE = ("python3", "/programs/leaky_service.py", "--pool", str(POOL), "--requ
 SHELL = " ".join(SERVICE)
 LEAKSCOPE = ("python3", "/leakscope.pyz")
 ENVIRONMENT = {"PATH": os.environ["PATH"], "HOME": "/nowhere", "SHIV_ROOT": "/opt/leakscope"}
-# How long a program goes on that leakscope may not look into, and at most if it may.
-REFUSED_S, SEEN_S = 6.0, 60.0
+WITHIN_S = 60.0  # a program goes on until leakscope has looked at it, or was refused
 AGREEING = 3
 
 # Yama's rule is about who descends from whom. Here leakscope is the service's parent, but did not
@@ -66,16 +65,24 @@ def looked(scope: int, user: int, name: str, *words: str) -> None:
 
 def ran(scope: int, name: str, command: Sequence[str], *, may_see: bool) -> None:
     """One of a program that leakscope starts, which ends when its input does."""
-    report = Path(tempfile.mkdtemp(), "report")
-    report.parent.chmod(0o777)
-    options = ("run", "-n", "200ms", "--every-dump", "--json", "-o", str(report), "--")
-    with started((*LEAKSCOPE, *options, *command)) as process:
-        assert process.stdout is not None
-        process.stdout.readline()  # it is ready
-        ends_s = time.monotonic() + (SEEN_S if may_see else REFUSED_S)
-        while time.monotonic() < ends_s and not (may_see and has_seen_the_pool(report)):
-            time.sleep(0.2)
-        told(scope, name, done(process), report.read_text() if report.exists() else None)
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o777)
+    report, errors = folder / "report", folder / "errors"
+    options = ("run", "-v", "-n", "200ms", "--every-dump", "--json", "-o", str(report), "--")
+    with (
+        errors.open("wb") as file,
+        started((*LEAKSCOPE, *options, *command), errors=file) as process,
+    ):
+        until(lambda: has_seen_the_pool(report) if may_see else "Permission" in errors.read_text())
+        ended = {**done(process), "stderr": errors.read_text()}
+    told(scope, name, ended, report.read_text() if report.exists() else None)
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    """Wait for it; should it not come to that in time, what is told shows it."""
+    deadline = time.monotonic() + WITHIN_S
+    while time.monotonic() < deadline and not is_so():
+        time.sleep(0.2)
 
 
 def has_seen_the_pool(report: Path) -> bool:
@@ -90,18 +97,20 @@ def has_seen_the_pool(report: Path) -> bool:
     )
 
 
-def started(command: Sequence[str], user: int = NOBODY) -> subprocess.Popen[bytes]:
+def started(
+    command: Sequence[str], user: int = NOBODY, errors: BinaryIO | int = subprocess.PIPE
+) -> subprocess.Popen[bytes]:
     """A program of a user's, in an environment with nothing in it."""
     return subprocess.Popen(
         command, user=user, group=user, extra_groups=[], env=ENVIRONMENT, cwd="/tmp",
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
     )  # fmt: skip
 
 
 def done(process: subprocess.Popen[bytes]) -> dict[str, Any]:
     """How it ends when its input does."""
     out, err = process.communicate()
-    return {"status": process.returncode, "stdout": out.decode(), "stderr": err.decode()}
+    return {"status": process.returncode, "stdout": out.decode(), "stderr": (err or b"").decode()}
 
 
 def told(scope: int, name: str, ended: dict[str, Any], report: str | None = None) -> None:
