@@ -58,7 +58,8 @@ def daemon() -> Iterator[Docker]:
     folder = Path(tempfile.mkdtemp(prefix="leakscope-docker-"))  # a socket's path has to be short
     docker = Docker(folder)
     command = [
-        "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "dockerd",
+        "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
+        "sh", "-c", 'mount -t tmpfs none /run && exec "$@"', "sh", "dockerd",
         f"--host=unix://{folder}/socket", f"--pidfile={folder}/pid",
         f"--data-root={folder}/data", f"--exec-root={folder}/exec",
         "--bridge=none", "--iptables=false", "--ip-masq=false",
@@ -72,6 +73,7 @@ def daemon() -> Iterator[Docker]:
             _wait_for(docker, process, folder / "log")
             docker.call("import", "--change", 'CMD ["python"]', BROUGHT / "base.tar", BASE)
             yield docker
+            docker.call("rm", "--force", *docker.call("ps", "--all", "--quiet").split())
         finally:
             process.kill()  # unshare minds no other signal; its namespaces go with it
             process.wait()
