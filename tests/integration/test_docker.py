@@ -29,9 +29,10 @@ LEAKS = ("sh", "-c", f"(echo autoleak 2; sleep 1000) | {SHELL}")
 
 
 @pytest.fixture(scope="module")
-def real(one_file: Path) -> Iterator[Docker]:
+def real(request: pytest.FixtureRequest) -> Iterator[Docker]:
     """A daemon with the image, and three containers: root's, a user's, and one that leaks."""
     docker.need()
+    request.getfixturevalue("one_file")  # which the image is made of
     with docker.daemon() as daemon:
         daemon.call("build", "--file", ROOT / ".container/Containerfile", "--tag", IMAGE, ROOT)
         start = ("run", "--detach", "--interactive", *FOLDER)
