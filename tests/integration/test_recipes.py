@@ -282,6 +282,19 @@ def test_a_sidecar_watches_the_program_of_its_pod(path, tmp_path):
         assert b"ended by signal" in report
 
 
+@pytest.mark.parametrize("path", ["kubernetes/sidecar.yaml", "kubernetes/sidecar-same-user.yaml"])
+def test_a_sidecar_that_is_there_first_does_not_take_itself_for_the_program(path, tmp_path):
+    (script,) = containers(documents(path)["Pod"]["spec"])["leakscope"]["args"]
+    need(*ALONE)
+    alone = subprocess.run(
+        [*ALONE, "sh", "-c", script],
+        capture_output=True, check=False, text=True, timeout=WAIT_S,
+        env={**unmeasured(), "PATH": image(tmp_path)},
+    )  # fmt: skip
+    assert (alone.returncode, alone.stdout) == (1, "")
+    assert alone.stderr == "there is no Python process yet\n"
+
+
 def scraped(port: int) -> str:
     try:
         return fetched(f"http://127.0.0.1:{port}/metrics")
