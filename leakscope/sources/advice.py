@@ -85,9 +85,8 @@ def is_root() -> bool:
 
 def _this_command() -> str:
     """leakscope's full path: sudo's own PATH does not reach into a virtual environment."""
-    if (
-        sys.argv and Path(sys.argv[0]).suffix == ".pyz"
-    ):  # what has all in it, and may not be executable
+    if sys.argv and Path(sys.argv[0]).suffix == ".pyz":
+        # It has all in it, and may not be executable.
         return shlex.join([sys.executable, str(Path(sys.argv[0]).absolute())])
     found = shutil.which(sys.argv[0]) if sys.argv else None
     if found and Path(found).name.startswith("leakscope"):

@@ -256,15 +256,24 @@ def test_in_the_process_namespace_of_the_target_it_finds_the_only_python():
         assert json.loads(run.stdout)["targets"][0]["pid"] == 1
 
 
+def script_of(path: str, port: int) -> str:
+    """What a sidecar runs, but to be scraped here only, at this port."""
+    container = containers(documents(path)["Pod"]["spec"])["leakscope"]
+    assert container["command"] == ["sh", "-c"]
+    (said,) = container["args"]
+    script = str(said).replace(
+        f"0.0.0.0:{container['ports'][0]['containerPort']}", f"127.0.0.1:{port}"
+    )
+    assert script != said
+    return script
+
+
 @pytest.mark.parametrize("path", ["kubernetes/sidecar.yaml", "kubernetes/sidecar-same-user.yaml"])
 def test_a_sidecar_watches_the_program_of_its_pod(path, tmp_path):
     pod = documents(path)["Pod"]["spec"]
     container = containers(pod)["leakscope"]
-    assert container["command"] == ["sh", "-c"]
-    (said,) = container["args"]
     port = free_port()
-    script = said.replace(f"0.0.0.0:{container['ports'][0]['containerPort']}", f"127.0.0.1:{port}")
-    assert script != said
+    script = script_of(path, port)
     # As the user that the tests run as; the test of the rights is above.
     rights = of_container(container, pod)._replace(user=0, capabilities=frozenset({"SYS_PTRACE"}))
     need(*ALONE)
@@ -283,16 +292,21 @@ def test_a_sidecar_watches_the_program_of_its_pod(path, tmp_path):
 
 
 @pytest.mark.parametrize("path", ["kubernetes/sidecar.yaml", "kubernetes/sidecar-same-user.yaml"])
-def test_a_sidecar_that_is_there_first_does_not_take_itself_for_the_program(path, tmp_path):
-    (script,) = containers(documents(path)["Pod"]["spec"])["leakscope"]["args"]
+def test_a_sidecar_that_is_there_first_waits_for_the_program(path, tmp_path):
+    """And does not take its own helper for it, which is Python as well."""
+    port = free_port()
+    script = script_of(path, port).replace("sleep 10", "sleep 0.2")
     need(*ALONE)
-    alone = subprocess.run(
-        [*ALONE, "sh", "-c", script],
-        capture_output=True, check=False, text=True, timeout=WAIT_S,
-        env={**unmeasured(), "PATH": image(tmp_path)},
-    )  # fmt: skip
-    assert (alone.returncode, alone.stdout) == (1, "")
-    assert alone.stderr == "there is no Python process yet\n"
+    command = [*ALONE, "sh", "-c", script]
+    environment = {**unmeasured(), "PATH": image(tmp_path)}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as sidecar:
+        try:
+            assert sidecar.stderr is not None
+            assert sidecar.stderr.readline() == "there is no Python process yet\n"
+            with running("leaky_service.py", *SERVICE, launcher=beside(sidecar.pid)):
+                until(lambda: f"leakscope_target_threads {WORKERS + 1}.0" in scraped(port))
+        finally:
+            sidecar.kill()
 
 
 def scraped(port: int) -> str:
