@@ -372,6 +372,7 @@ def _ranked(leak: Ranked) -> Document:
             "where": leak.worst.where,
         },
         "rate_per_min": _rate(leak.rate_per_min),
+        "rate_unknown": leak.rate_unknown,
         "first_seen": leak.first_seen,
         "last_seen": leak.last_seen,
         "wait": leak.wait,

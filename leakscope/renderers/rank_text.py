@@ -65,7 +65,7 @@ def _row(leak: Ranked) -> tuple[str, ...]:
 
 def _told(number: int, leak: Ranked, ranking: Ranking) -> Iterator[str]:
     yield (
-        f"LEAK {number}  {plural(leak.total, 'thread')}  +{leak.rate_per_min:.1f}/min"
+        f"LEAK {number}  {plural(leak.total, 'thread')}  {_rate(leak)}"
         f"  [{printable(leak.wait or '-')}]  {place(leak.site)}"
     )
     yield from diagnosis_lines(leak.culprit, leak.cause)
@@ -78,6 +78,15 @@ def _told(number: int, leak: Ranked, ranking: Ranking) -> Iterator[str]:
     if leak.site:
         yield f"  at          {location(leak.site)} {printable(leak.site.function)}"
     yield f"  group       {printable(leak.id)}"
+
+
+def _rate(leak: Ranked) -> str:
+    if leak.rate_per_min is None:
+        return "rate unknown"
+    known = f"+{leak.rate_per_min:.1f}/min"
+    if leak.rate_unknown:
+        return f"{known}, unknown of {plural(leak.rate_unknown, 'instance')}"
+    return known
 
 
 def _moment(moment: str | None) -> str:

@@ -266,6 +266,8 @@ def broken(**changes: Any) -> str:
         (broken(by_process={"x": 3}), "'x' is not a process id"),
         (broken(by_process={"4711": -3}), "-3 is negative"),
         (broken(by_process={"4711": 1.5}), "1.5 is not a whole number"),
+        (broken(by_process={}), "it has a leak without threads"),
+        (broken(by_process={"4711": 0}), "it has a leak without threads"),
         (broken(rate_per_min="fast"), "'fast' is not a number"),
         (broken(began_at="yesterday"), "'yesterday' is no moment"),
         (broken(leaks={}), "an object is not a list"),
@@ -410,6 +412,20 @@ def test_broken_inputs_are_said_and_counted_and_not_fatal_unless_all_are(tmp_pat
     assert "there is no report to rank" in err
     status, out, err = ranked(str(junk), str(well), "--quiet", capsys=capsys)
     assert (status, err) == (1, "")
+
+
+def test_a_rate_that_is_not_known_is_not_taken_for_none(tmp_path, capsys):
+    file = tmp_path / "pods.json"
+    unknown = broken(rate_per_min=None)
+    file.write_text(f"{unknown}\n{unknown}\n")
+    document = checked(ranked(str(file), "--json", capsys=capsys)[1])
+    (only,) = document["leaks"]
+    assert (only["rate_per_min"], only["rate_unknown"]) == (None, 2)
+    assert "LEAK 1  24 threads  rate unknown  [" in ranked(str(file), capsys=capsys)[1]
+    file.write_text(f"{unknown}\n{line_of(leaking())}\n{unknown}\n")
+    (only,) = checked(ranked(str(file), "--json", capsys=capsys)[1])["leaks"]
+    assert (only["rate_per_min"], only["rate_unknown"]) == (61.0, 2)
+    assert "  +61.0/min, unknown of 2 instances  [" in ranked(str(file), capsys=capsys)[1]
 
 
 def test_standard_input_is_read_once(capsys):
