@@ -97,6 +97,7 @@ class Ranking:
 
     reports: int
     unreadable: int  # inputs
+    other_lines: int  # of inputs, that are none of leakscope's
     instances: int
     instances_hit: int  # those with a leak
     verdicts: Mapping[str, int]  # reports by their verdict
@@ -233,12 +234,13 @@ class Ranker:
         known.first_seen = min(filter(None, (known.first_seen, found.began_at)), default=None)
         known.last_seen = max(filter(None, (known.last_seen, found.ended_at)), default=None)
 
-    def ranking(self, unreadable: int = 0) -> Ranking:
-        """All that came in; `unreadable` inputs did not."""
+    def ranking(self, unreadable: int = 0, other_lines: int = 0) -> Ranking:
+        """All that came in, and how much did not."""
         leaks = (_ranked(id_, known, self._instances) for id_, known in self._sums.items())
         return Ranking(
             self._verdicts.total(),
             unreadable,
+            other_lines,
             self._instances,
             self._hit,
             dict(self._verdicts),

@@ -215,6 +215,7 @@ def rank_document(ranking: Ranking) -> Document:
         leakscope=__version__,
         reports=ranking.reports,
         unreadable=ranking.unreadable,
+        other_lines=ranking.other_lines,
         instances=ranking.instances,
         instances_hit=ranking.instances_hit,
         verdicts=dict(sorted(ranking.verdicts.items())),

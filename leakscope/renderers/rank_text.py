@@ -34,9 +34,18 @@ def lines(ranking: Ranking) -> Iterator[str]:
         yield from _told(number, leak, ranking)
 
 
+def what_was_read(ranking: Ranking) -> str:
+    """How many reports, and how much else was given and is left out."""
+    read = f"{plural(ranking.reports, 'report')} read"
+    if ranking.unreadable:
+        read += f", {ranking.unreadable} unreadable"
+    if ranking.other_lines:
+        read += f", {plural(ranking.other_lines, 'other line')}"
+    return read
+
+
 def _sentence(ranking: Ranking) -> str:
-    unreadable = f", {ranking.unreadable} unreadable" if ranking.unreadable else ""
-    read = f"{plural(ranking.reports, 'report')} read{unreadable}"
+    read = what_was_read(ranking)
     hit = f"{ranking.instances_hit} of {plural(ranking.instances, 'instance')}"
     if ranking.leaks:
         return f"LEAKING: {plural(len(ranking.leaks), 'leak')} in {hit} ({read})"

@@ -85,7 +85,7 @@ def ranked(*argv: str, stdin: IO[bytes] | int = subprocess.DEVNULL) -> Done:
 
 
 def streamed(lines: Sequence[bytes], reports: int) -> Done:
-    """So many reports through standard input, as a pipe."""
+    """So many reports, or what else these lines are, through standard input, as a pipe."""
     reading, writing = os.pipe()
 
     def feed() -> None:
@@ -117,6 +117,14 @@ def test_a_thousand_reports_as_one_stream_and_as_files(tmp_path):
     for number in range(1000):
         (tmp_path / f"pod-{number}.json").write_bytes(lines[number % LEAKS])
     check(ranked(*map(str, sorted(tmp_path.iterdir()))), 1000)
+
+
+def test_reports_within_the_log_of_a_pod_are_ranked():
+    """Many more lines of a log than reports, as of all pods of a service in one pipe."""
+    lines = [b"2026-11-28 12:00:00 INFO ready\n" * 200 + line for line in lines_of_reports()]
+    done = streamed(lines, 1000)
+    check(done, 1000)
+    assert (done.document["unreadable"], done.document["other_lines"]) == (0, 200 * 1000)
 
 
 @pytest.mark.slow
