@@ -22,7 +22,7 @@ PYZ := .venv-pyz
 PYZ_STAMP := $(PYZ)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint format types acceptance coverage soak score bench bench-quick pyz pythons browser prometheus readers pictures readme clean
+.PHONY: help venv demo test lint format types acceptance coverage soak score bench bench-quick pyz pythons browser prometheus readers yama docker pictures readme clean
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## */\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -115,6 +115,7 @@ pyz: $(PYZ_STAMP)  ## Build dist/leakscope.pyz: one file, with py-spy in it, tha
 	mkdir -p dist
 	$(PYZ)/bin/shiv --quiet --compressed --reproducible --python "/usr/bin/env python3" \
 		--console-script leakscope --output-file dist/leakscope.pyz ".[prometheus]"
+	$(PYZ)/bin/python .container/begin_by.py dist/leakscope.pyz .container/pyz_main.py
 
 $(PYZ_STAMP): $(STAMP)
 	$(RUN) -m venv --clear $(PYZ)
@@ -132,6 +133,12 @@ prometheus:  ## Bring Prometheus into .prometheus, for the tests to be scraped b
 
 readers: $(STAMP)  ## Bring the readers of our formats into .readers: speedscope's schema, inferno, flamegraph.pl
 	.ci/install-readers .readers
+
+yama:  ## Bring a kernel with Yama and QEMU into .yama, for the tests to be run under (Debian, x86-64)
+	.ci/install-yama .yama
+
+docker:  ## Bring Docker into .docker, for the tests of its recipe to start a daemon of (Debian, root)
+	.ci/install-docker .docker
 
 pictures: $(STAMP)  ## Draw the README's pictures from a real watch
 	$(RUN) -m tests.pictures .pictures/watch.svg .pictures/page.webp

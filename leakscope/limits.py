@@ -23,6 +23,11 @@ class Limit(NamedTuple):
     allowed: int
     per_thread: float  # units that one more thread takes; 0 as long as that is not known (memory)
 
+    @property
+    def kind(self) -> str:
+        """What the kernel calls it: the same on every machine, whatever its value there."""
+        return self.name.partition(" ")[0]
+
 
 class Deadline(NamedTuple):
     """The limit that is hit first, and when: all in seconds from now."""

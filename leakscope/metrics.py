@@ -7,7 +7,7 @@ and its verdict is a series of its own: when either changes, no other series bre
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from leakscope import __version__
@@ -16,9 +16,9 @@ from leakscope.model import Frame
 from leakscope.policy import LEAKS, Trend
 from leakscope.printable import clipped, printable
 from leakscope.report import Group, Report
-from leakscope.stacks import portable_path
+from leakscope.stacks import portable_path, real_frames
 
-# The worst and biggest; more would be noise on a dashboard, and each of them costs five series on
+# The worst and biggest; more would be noise on a dashboard, and each of them costs four series on
 # every machine.
 TOP_GROUPS = 20
 # Worth a series, the worst first.
@@ -56,16 +56,26 @@ def families(report: Report) -> Iterator[Family]:
 
     Nothing is remembered from one report to the next, so a group that has ended has no figures.
     """
-    for name, kind, help_, samples_of in _FAMILIES:
-        samples = tuple(samples_of(report))
+    told = _Told(report, _suspects(report))
+    for row in _FAMILIES:
+        samples = tuple(row.samples_of(told))
         if samples:
-            yield Family(f"leakscope_{name}", kind, help_, samples)
+            yield row.family(samples)
 
 
-def nothing_yet() -> Iterator[Family]:
-    """The figures before the first report: no process is looked at."""
-    name, kind, help_, _ = _FAMILIES[0]
-    yield Family(f"leakscope_{name}", kind, help_, (Sample({}, 0),))
+def without_process(report: Report | None = None) -> Iterator[Family]:
+    """The figures while no process is looked at: before the first report, or after the last.
+
+    Of the report that was the last, what it says of the looking; its threads and what became of
+    them ended with the process.
+    """
+    yield _PROCESSES.family((Sample({}, 0),))
+    if report:
+        told = _Told(report, ())
+        for row in _OF_LOOKING:
+            samples = tuple(row.samples_of(told))
+            if samples:
+                yield row.family(samples)
 
 
 def _alone(value: float | None) -> Iterator[Sample]:
@@ -76,19 +86,26 @@ def _alone(value: float | None) -> Iterator[Sample]:
 # --- the process ----------------------------------------------------------------------------------
 
 
-def _processes(report: Report) -> Iterator[Sample]:
-    yield from _alone(sum(member.ended_s is None for member in report.members))
+def _processes(told: _Told) -> Iterator[Sample]:
+    yield from _alone(sum(member.ended_s is None for member in told.report.members))
 
 
-def _leaked(report: Report) -> Iterator[Sample]:
-    yield from _alone(sum(len(leak.leaked) for leak in report.leaks))
+def _unread(told: _Told) -> Iterator[Sample]:
+    if told.report.samples:
+        yield from _alone(sum(group.size for group in _shown(told.report) if _is_unread(group)))
 
 
-def _limit(report: Report) -> Iterator[Sample]:
+def _leaked(told: _Told) -> Iterator[Sample]:
+    yield from _alone(sum(len(leak.leaked) for leak in told.report.leaks))
+
+
+def _limit(told: _Told) -> Iterator[Sample]:
+    report = told.report
     # A limit that only leaks of a baseline near is no news either, and this figure has an alert.
     only_known = not report.leaks and any(known.trend in LEAKS for known in report.known)
     if report.deadline and not only_known:
-        yield Sample({"limit": _label(report.deadline.limit.name)}, report.deadline.seconds)
+        # By what the kernel calls it: its value, and whose it is, would make another series of it.
+        yield Sample({"limit": _label(report.deadline.limit.kind)}, report.deadline.seconds)
 
 
 # --- groups ---------------------------------------------------------------------------------------
@@ -109,11 +126,26 @@ class _Suspect(NamedTuple):
         return self.is_known, _SUSPECT.index(self.trend), -self.group.size, self.group.id
 
 
-def _suspects(report: Report) -> list[_Suspect]:
-    """The groups that leak or grow: the worst first, then the biggest; last what is known.
+class _Told(NamedTuple):
+    report: Report
+    suspects: Sequence[_Suspect]
 
-    Of the level that was asked for and of no other, or threads would count twice in a sum.
+
+def _shown(report: Report) -> Iterator[Group]:
+    """The groups of the level that was asked for and of no other, or threads would count twice."""
+    return (group for group in report.groups if group.level is report.level)
+
+
+def _is_unread(group: Group) -> bool:
+    """Whether it is the threads whose stacks are not read: these have a figure of their own.
+
+    They are of any kind and have one id everywhere; in a sum by group they would be a suspect.
     """
+    return not real_frames(group.frames)
+
+
+def _suspects(report: Report) -> list[_Suspect]:
+    """The groups that leak or grow: the worst first, then the biggest; last what is known."""
     named = {id_: leak.trend for leak in reversed(report.leaks) for id_ in leak.groups}
     found = [
         _Suspect(
@@ -121,34 +153,34 @@ def _suspects(report: Report) -> list[_Suspect]:
             named.get(group.id, group.verdict.trend),
             group.id not in named and report.knows(group.id),
         )
-        for group in report.groups
-        if group.level is report.level and group.size
+        for group in _shown(report)
+        if group.size and not _is_unread(group)
     ]
     found = [suspect for suspect in found if suspect.trend in _SUSPECT]
     return sorted(found, key=lambda suspect: suspect.rank)[:TOP_GROUPS]
 
 
-def _group_threads(report: Report) -> Iterator[Sample]:
-    for group, *_ in _suspects(report):
+def _group_threads(told: _Told) -> Iterator[Sample]:
+    for group, *_ in told.suspects:
         labels = {"group": group.id, "site": _site(group.site), "wait": _label(group.wait or "")}
         yield Sample(labels, group.size)
 
 
-def _group_growth(report: Report) -> Iterator[Sample]:
-    for group, *_ in _suspects(report):
-        per_min = group.rate_per_min(report.observed_s)
+def _group_growth(told: _Told) -> Iterator[Sample]:
+    for group, *_ in told.suspects:
+        per_min = group.rate_per_min(told.report.observed_s)
         if per_min is not None:
             yield Sample({"group": group.id}, per_min / 60)
 
 
-def _group_age(report: Report) -> Iterator[Sample]:
-    for group, *_ in _suspects(report):
+def _group_age(told: _Told) -> Iterator[Sample]:
+    for group, *_ in told.suspects:
         oldest_s = min(stay.began_s for stay in group.stays)
-        yield Sample({"group": group.id}, max(report.now_s - oldest_s, 0.0))
+        yield Sample({"group": group.id}, max(told.report.now_s - oldest_s, 0.0))
 
 
-def _group_verdict(report: Report) -> Iterator[Sample]:
-    for suspect in _suspects(report):
+def _group_verdict(told: _Told) -> Iterator[Sample]:
+    for suspect in told.suspects:
         yield Sample({"group": suspect.group.id, "verdict": suspect.verdict}, 1)
 
 
@@ -169,103 +201,123 @@ def _label(text: str) -> str:
 # --- the looking itself ---------------------------------------------------------------------------
 
 
-def _samples(report: Report) -> Iterator[Sample]:
-    yield Sample({"outcome": "taken"}, report.samples)
-    yield Sample({"outcome": "missed"}, report.missed)
+def _samples(told: _Told) -> Iterator[Sample]:
+    yield Sample({"outcome": "taken"}, told.report.samples)
+    yield Sample({"outcome": "missed"}, told.report.missed)
 
 
-def _dumps(report: Report) -> Iterator[Sample]:
-    if report.cost:
-        yield Sample({"outcome": "ok"}, report.cost.dumps - report.cost.failed)
-        yield Sample({"outcome": "failed"}, report.cost.failed)
+def _dumps(told: _Told) -> Iterator[Sample]:
+    cost = told.report.cost
+    if cost:
+        yield Sample({"outcome": "ok"}, cost.dumps - cost.failed)
+        yield Sample({"outcome": "failed"}, cost.failed)
 
 
-def _cpu(report: Report) -> Iterator[Sample]:
-    if report.cost:
-        yield Sample({"of": "py-spy"}, report.cost.dumps_cpu_s)
-        yield Sample({"of": "leakscope"}, report.cost.own_cpu_s)
+def _cpu(told: _Told) -> Iterator[Sample]:
+    cost = told.report.cost
+    if cost:
+        yield Sample({"of": "py-spy"}, cost.dumps_cpu_s)
+        yield Sample({"of": "leakscope"}, cost.own_cpu_s)
 
 
-def _pause(report: Report) -> Iterator[Sample]:
-    yield from _alone(report.cost.longest_pause_s if report.cost else None)
+def _pause(told: _Told) -> Iterator[Sample]:
+    yield from _alone(told.report.cost.longest_pause_s if told.report.cost else None)
 
 
-def _last_sample(report: Report) -> Iterator[Sample]:
-    if report.samples:
-        yield Sample({}, report.ended_at)
+def _last_sample(told: _Told) -> Iterator[Sample]:
+    if told.report.samples:
+        yield Sample({}, told.report.ended_at)
 
 
-def _build(_: Report) -> Iterator[Sample]:
+def _build(_: _Told) -> Iterator[Sample]:
     yield Sample({"version": __version__}, 1)
 
 
-# name without the prefix, kind, what it means, from a report to its figures
-_FAMILIES: tuple[tuple[str, str, str, Callable[[Report], Iterator[Sample]]], ...] = (
-    (
-        "target_processes", "gauge",
-        "Processes that are looked at and have not ended.", _processes,
-    ),
-    (
-        "target_threads", "gauge",
-        "Threads of Python in the target, in the last sample.", lambda r: _alone(r.threads),
-    ),
-    (
-        "target_os_threads", "gauge",
-        "Threads that the kernel counts in the target, those without Python included.",
-        lambda r: _alone(r.os_threads),
-    ),
-    (
-        "leaks", "gauge",
-        "Leaks found.", lambda r: _alone(len(r.leaks)),
-    ),
-    (
-        "leaked_threads", "gauge",
-        "Threads held to be leaked, of all leaks.", _leaked,
-    ),
-    (
-        "group_threads", "gauge",
-        "Threads with one stack, of the worst groups that leak or grow.", _group_threads,
-    ),
-    (
-        "group_growth_threads_per_second", "gauge",
-        "How fast the group grows; negative where it shrinks.", _group_growth,
-    ),
-    (
-        "group_oldest_age_seconds", "gauge",
-        "Age of the oldest thread of the group, as far as it is known.", _group_age,
-    ),
-    (
-        "group_verdict", "gauge",
-        "1 for the verdict that the group has; known: a baseline had it.", _group_verdict,
-    ),
-    (
-        "limit_seconds", "gauge",
-        "Time until the leaks hit the limit that they hit first, at their rate.", _limit,
-    ),
-    (
+class _Row(NamedTuple):
+    name: str  # without the prefix
+    kind: str
+    help: str
+    samples_of: Callable[[_Told], Iterator[Sample]]
+
+    def family(self, samples: tuple[Sample, ...]) -> Family:
+        return Family(f"leakscope_{self.name}", self.kind, self.help, samples)
+
+
+_PROCESSES = _Row(
+    "target_processes", "gauge",
+    "Processes that are looked at and have not ended.", _processes,
+)  # fmt: skip
+_OF_LOOKING = (
+    _Row(
         "samples", "counter",
         "Samples of the target, by whether they could be had.", _samples,
     ),
-    (
+    _Row(
         "dumps", "counter",
         "Calls of py-spy, by how they ended.", _dumps,
     ),
-    (
+    _Row(
         "cpu_seconds", "counter",
         "CPU time that looking has taken, by program.", _cpu,
     ),
-    (
+    _Row(
         "longest_pause_seconds", "gauge",
         "For how long the target was stopped at most; 0 without --blocking.", _pause,
     ),
-    (
+    _Row(
         "last_sample_timestamp_seconds", "gauge",
         "When the last sample was taken, in Unix seconds.", _last_sample,
     ),
-    (
+    _Row(
         "build_info", "gauge",
         "1, with the version of leakscope.", _build,
     ),
+)  # fmt: skip
+_FAMILIES = (
+    _PROCESSES,
+    _Row(
+        "target_threads", "gauge",
+        "Threads of Python in the target, in the last sample.",
+        lambda told: _alone(told.report.threads),
+    ),
+    _Row(
+        "target_os_threads", "gauge",
+        "Threads that the kernel counts in the target, those without Python included.",
+        lambda told: _alone(told.report.os_threads),
+    ),
+    _Row(
+        "unread_threads", "gauge",
+        "Threads whose stacks are not read yet, or cannot be: they may be of any group.", _unread,
+    ),
+    _Row(
+        "leaks", "gauge",
+        "Leaks found.", lambda told: _alone(len(told.report.leaks)),
+    ),
+    _Row(
+        "leaked_threads", "gauge",
+        "Threads held to be leaked, of all leaks.", _leaked,
+    ),
+    _Row(
+        "group_threads", "gauge",
+        "Threads with one stack, of the worst groups that leak or grow.", _group_threads,
+    ),
+    _Row(
+        "group_growth_threads_per_second", "gauge",
+        "How fast the group grows; negative where it shrinks.", _group_growth,
+    ),
+    _Row(
+        "group_oldest_age_seconds", "gauge",
+        "Age of the oldest thread of the group, as far as it is known.", _group_age,
+    ),
+    _Row(
+        "group_verdict", "gauge",
+        "1 for the verdict that the group has; known: a baseline had it.", _group_verdict,
+    ),
+    _Row(
+        "limit_seconds", "gauge",
+        "Time until the leaks hit the limit that they hit first, at their rate.", _limit,
+    ),
+    *_OF_LOOKING,
 )  # fmt: skip
 
 

@@ -44,7 +44,7 @@ class Hit(NamedTuple):
     id: str
     verdict: str
     counts: Mapping[int, int]  # leaked threads by PID
-    rate_per_min: float
+    rate_per_min: float | None
     wait: str | None
     site: Frame | None
     cause: Cause | None
@@ -81,7 +81,8 @@ class Ranked:
     instances: int  # that it was found in
     total: int  # threads
     worst: Worst
-    rate_per_min: float  # of all instances together
+    rate_per_min: float | None  # of all instances together whose rate is known
+    rate_unknown: int  # instances
     first_seen: str | None  # when the first sample was taken that tells of it; ISO 8601, UTC
     last_seen: str | None
     wait: str | None  # this and what follows as the worst instance has it
@@ -96,6 +97,7 @@ class Ranking:
 
     reports: int
     unreadable: int  # inputs
+    other_lines: int  # of inputs, that are none of leakscope's
     instances: int
     instances_hit: int  # those with a leak
     verdicts: Mapping[str, int]  # reports by their verdict
@@ -123,6 +125,8 @@ def found_in(document: Mapping[str, Any], where: str) -> Found:
 
 def _hit(leak: dict[str, Any]) -> Hit:
     counts = {_pid(pid): count(size) for pid, size in fields(leak["by_process"]).items()}
+    if not counts or 0 in counts.values():
+        raise BadValue("it has a leak without threads")
     rate = leak["rate_per_min"]
     wait, site = leak["wait"], leak["site"]
     cause, culprit = leak["cause"], leak["culprit"]
@@ -130,7 +134,7 @@ def _hit(leak: dict[str, Any]) -> Hit:
         text(leak["id"]),
         _one_of(leak["verdict"], _LEAKS),
         counts,
-        0.0 if rate is None else finite(rate),
+        None if rate is None else finite(rate),
         None if wait is None else text(wait),
         None if site is None else _frame(fields(site)),
         None if cause is None else _cause(fields(cause)),
@@ -187,6 +191,7 @@ class _Sum:
     instances: int = 0
     total: int = 0
     rate_per_min: float = 0.0
+    rate_unknown: int = 0
     first_seen: str | None = None
     last_seen: str | None = None
 
@@ -222,16 +227,20 @@ class Ranker:
         known.squares += sum(size * size for size in hit.counts.values())
         known.instances += len(hit.counts)
         known.total += sum(hit.counts.values())
-        known.rate_per_min += hit.rate_per_min
+        if hit.rate_per_min is None:
+            known.rate_unknown += len(hit.counts)
+        else:
+            known.rate_per_min += hit.rate_per_min
         known.first_seen = min(filter(None, (known.first_seen, found.began_at)), default=None)
         known.last_seen = max(filter(None, (known.last_seen, found.ended_at)), default=None)
 
-    def ranking(self, unreadable: int = 0) -> Ranking:
-        """All that came in; `unreadable` inputs did not."""
+    def ranking(self, unreadable: int = 0, other_lines: int = 0) -> Ranking:
+        """All that came in, and how much did not."""
         leaks = (_ranked(id_, known, self._instances) for id_, known in self._sums.items())
         return Ranking(
             self._verdicts.total(),
             unreadable,
+            other_lines,
             self._instances,
             self._hit,
             dict(self._verdicts),
@@ -248,7 +257,8 @@ def _ranked(id_: str, known: _Sum, instances: int) -> Ranked:
         known.instances,
         known.total,
         known.worst,
-        known.rate_per_min,
+        None if known.rate_unknown == known.instances else known.rate_per_min,
+        known.rate_unknown,
         known.first_seen,
         known.last_seen,
         worst.wait,

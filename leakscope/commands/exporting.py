@@ -15,8 +15,23 @@ from leakscope.exporters.textfile import TextFile
 from leakscope.printable import printable
 from leakscope.report import Report
 
-# A scraper comes every 15 s to a minute; each time a file is put to disk for good costs it a wait.
-_TEXTFILE_EACH_S = 5.0
+# A scraper comes every 15 s to a minute. To put together a report of a thousand threads takes
+# milliseconds, which dumps would have to pay for, and to put a file to disk for good a wait.
+_EACH_S = 5.0
+
+
+class _Pace:
+    """Tells whether it is time to show a report; the first one is due at once."""
+
+    def __init__(self) -> None:
+        self._due_s = 0.0
+
+    def is_due(self) -> bool:
+        now_s = time.monotonic()
+        if now_s < self._due_s:
+            return False
+        self._due_s = now_s + _EACH_S
+        return True
 
 
 class Scraped:
@@ -25,6 +40,7 @@ class Scraped:
     def __init__(self, address: str) -> None:
         """Raises UsageProblem when nothing can listen there."""
         self._latest = LatestReport()
+        self._pace = _Pace()
         self._serving = Serving(address_of(address), self._latest.handler())
         where = self._serving.address
         if not where.is_loopback:
@@ -37,7 +53,8 @@ class Scraped:
         self._serving.start()
 
     def sample(self, watched: Watched) -> None:
-        self._latest.show(watched.report())
+        if self._pace.is_due():
+            self._latest.show(watched.report())
         self._serving.start()
 
     def finish(self, report: Report) -> None:
@@ -50,14 +67,12 @@ class InTextFile:
     def __init__(self, path: str) -> None:
         """Raises UsageProblem when no such file can be written."""
         self._file = TextFile(path)
-        self._due_s = 0.0
+        self._pace = _Pace()
         self._has_failed = False
 
     def sample(self, watched: Watched) -> None:
-        now_s = time.monotonic()
-        if now_s < self._due_s:
+        if not self._pace.is_due():
             return
-        self._due_s = now_s + _TEXTFILE_EACH_S
         try:
             self._file.write(watched.report())
         except UsageProblem as error:

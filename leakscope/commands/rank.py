@@ -41,9 +41,9 @@ def command(
     """Merge the leaks of many reports, one of each process, the worst first.
 
     REPORTS are what `leakscope dump --json`, `watch --json` or `replay --json` wrote, gzipped or
-    not; - is standard input, with a report a line. A leak has the same id in every process, so
-    thousands of reports come down to a few leaks. They rank by the root mean square of their
-    threads, over all processes. What can't be read is said, and left out.
+    not; - is standard input. Lines of a log may stand between them. A leak has the same id in
+    every process, so thousands of reports come down to a few leaks. They rank by the root mean
+    square of their threads, over all processes. What can't be read is said, and left out.
 
     \b
     leakscope rank reports/*.json
@@ -60,27 +60,37 @@ def command(
 
 
 def ranked(reports: Iterable[str], *, quiet: bool) -> Ranking:
-    """The ranking of these files; says what it leaves out, a line each, unless it is to be quiet.
+    """The ranking of these files; says what it leaves out, unless it is to be quiet.
 
+    That is a line for each report, one for all other lines of a file, and one for all at the end.
     Raises UsageProblem when not one report could be read.
     """
-    from leakscope.ranking import Ranker
+    from leakscope.ranking import Found, Ranker
+    from leakscope.renderers.rank_text import what_was_read
     from leakscope.sources.reports import Unreadable, found_reports
 
     ranker = Ranker()
-    unreadable = 0
+    unreadable = other_lines = 0
     for path in reports:
         for found in found_reports(path):
+            if isinstance(found, Found):
+                ranker.add(found)
+                continue
             if isinstance(found, Unreadable):
                 unreadable += 1
-                if not quiet:
-                    click.echo(f"leakscope: left out: {printable(found.why)}", err=True)
+                why = found.why
             else:
-                ranker.add(found)
-    ranking = ranker.ranking(unreadable)
+                other_lines += found.lines
+                more = f" and {found.lines - 1} more" if found.lines > 1 else ""
+                why = f"{found.where}{more}: no report begins there"
+            if not quiet:
+                click.echo(f"leakscope: left out: {printable(why)}", err=True)
+    ranking = ranker.ranking(unreadable, other_lines)
     if not ranking.reports:
         raise UsageProblem(
             "there is no report to rank",
             "It reads `leakscope dump --json`, `watch --json` and `replay --json`; gzipped or not.",
         )
+    if (unreadable or other_lines) and not quiet:
+        click.echo(f"leakscope: {what_was_read(ranking)}", err=True)
     return ranking

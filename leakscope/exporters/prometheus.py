@@ -6,8 +6,12 @@ from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler
 
 from leakscope.exporters.client import registry
-from leakscope.metrics import Family, Sample, families, nothing_yet
-from leakscope.report import Report
+from leakscope.metrics import Family, Sample, families, without_process
+from leakscope.report import EndedBy, Report
+
+# With a process its threads have ended, and with them what was leaked. Who is paged for them then
+# finds nothing, and a text file stays.
+_GONE = (EndedBy.TARGET_EXITED, EndedBy.EXEC)
 
 
 class LatestReport:
@@ -37,11 +41,15 @@ class LatestReport:
         """What answers a scrape, in the format that it asks for."""
         from prometheus_client.exposition import MetricsHandler
 
-        return MetricsHandler.factory(self._registry)
+        class Handler(MetricsHandler.factory(self._registry)):  # type: ignore[misc]
+            server_version, sys_version = "leakscope", ""  # and not which Python this is
+
+        return Handler
 
     def _families(self) -> Iterator[Family]:
         report = self._report
-        for family in families(report) if report else nothing_yet():
+        is_there = report is not None and report.ended_by not in _GONE
+        for family in families(report) if report and is_there else without_process(report):
             samples = tuple(
                 Sample({**labels, **self._labels}, value) for labels, value in family.samples
             )

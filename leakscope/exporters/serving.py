@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
 import socketserver
 import threading
+import time
 from http.server import ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +19,12 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-# Each connection has a thread. Who says nothing for so long is cut off, and who comes when so many
-# are there is turned away: a tool that finds leaking threads is not to leak its own.
+# Each connection has a thread. Who has not asked and been answered after so long is cut off, in the
+# middle of a word if need be; who comes when so many are there is turned away. A tool that finds
+# leaking threads is not to leak its own, nor to be deaf to its scraper for as long as others like.
 PATIENCE_S = 10.0
 MOST_AT_ONCE = 16
+_BUSY = b"HTTP/1.0 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
 
 
 class _Server(ThreadingHTTPServer):
@@ -30,6 +34,7 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, family: int, where: Any, handler: type[BaseHTTPRequestHandler]) -> None:
         self.address_family = family
         self._free = threading.BoundedSemaphore(MOST_AT_ONCE)
+        self._since_s: dict[Any, float] = {}  # connection -> when it was taken
         super().__init__(where, handler)
 
     def server_bind(self) -> None:
@@ -39,19 +44,34 @@ class _Server(ThreadingHTTPServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:
         if not self._free.acquire(blocking=False):
+            with contextlib.suppress(OSError):
+                request.send(_BUSY, socket.MSG_DONTWAIT)
             self.shutdown_request(request)
             return
+        self._since_s[request] = time.monotonic()
         try:
             super().process_request(request, client_address)
         except BaseException:
-            self._free.release()
+            self._let_go(request)
             raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._free.release()
+            self._let_go(request)
+
+    def _let_go(self, request: Any) -> None:
+        del self._since_s[request]
+        self._free.release()
+
+    def service_actions(self) -> None:
+        """Cut off who takes too long. Called twice a second, or more often when many come."""
+        latest_s = time.monotonic() - PATIENCE_S
+        for request, since_s in list(self._since_s.items()):
+            if since_s < latest_s:
+                with contextlib.suppress(OSError):  # it may just have ended
+                    request.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         _log.debug("a request from %s failed", client_address, exc_info=True)
@@ -66,14 +86,11 @@ class Serving:
     def __init__(self, address: Address, handler: type[BaseHTTPRequestHandler]) -> None:
         """Raises UsageProblem when nothing can listen there."""
 
-        class Patient(handler):  # type: ignore[misc, valid-type]
-            timeout = PATIENCE_S
-
         try:
             family, _, _, _, where = socket.getaddrinfo(
                 address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
             )[0]
-            self._server = _Server(family, where, Patient)
+            self._server = _Server(family, where, handler)
         except (OSError, UnicodeError) as error:
             why = getattr(error, "strerror", None) or str(error)
             raise UsageProblem(f"cannot listen on {address}: {why}") from None

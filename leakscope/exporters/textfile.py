@@ -26,6 +26,11 @@ class TextFile:
                 f"cannot write figures to {path}: node_exporter reads only files in {SUFFIX}"
             )
         self._destination = Destination(path)
+        if not self._destination.is_own:
+            self._destination.close()
+            raise UsageProblem(
+                f"cannot write figures to {path}: it is a pipe or a device, and not a file"
+            )
         self._latest = LatestReport({"target": name.stem})
 
     def write(self, report: Report) -> None:

@@ -34,9 +34,18 @@ def lines(ranking: Ranking) -> Iterator[str]:
         yield from _told(number, leak, ranking)
 
 
+def what_was_read(ranking: Ranking) -> str:
+    """How many reports, and how much else was given and is left out."""
+    read = f"{plural(ranking.reports, 'report')} read"
+    if ranking.unreadable:
+        read += f", {ranking.unreadable} unreadable"
+    if ranking.other_lines:
+        read += f", {plural(ranking.other_lines, 'other line')}"
+    return read
+
+
 def _sentence(ranking: Ranking) -> str:
-    unreadable = f", {ranking.unreadable} unreadable" if ranking.unreadable else ""
-    read = f"{plural(ranking.reports, 'report')} read{unreadable}"
+    read = what_was_read(ranking)
     hit = f"{ranking.instances_hit} of {plural(ranking.instances, 'instance')}"
     if ranking.leaks:
         return f"LEAKING: {plural(len(ranking.leaks), 'leak')} in {hit} ({read})"
@@ -65,7 +74,7 @@ def _row(leak: Ranked) -> tuple[str, ...]:
 
 def _told(number: int, leak: Ranked, ranking: Ranking) -> Iterator[str]:
     yield (
-        f"LEAK {number}  {plural(leak.total, 'thread')}  +{leak.rate_per_min:.1f}/min"
+        f"LEAK {number}  {plural(leak.total, 'thread')}  {_rate(leak)}"
         f"  [{printable(leak.wait or '-')}]  {place(leak.site)}"
     )
     yield from diagnosis_lines(leak.culprit, leak.cause)
@@ -78,6 +87,15 @@ def _told(number: int, leak: Ranked, ranking: Ranking) -> Iterator[str]:
     if leak.site:
         yield f"  at          {location(leak.site)} {printable(leak.site.function)}"
     yield f"  group       {printable(leak.id)}"
+
+
+def _rate(leak: Ranked) -> str:
+    if leak.rate_per_min is None:
+        return "rate unknown"
+    known = f"+{leak.rate_per_min:.1f}/min"
+    if leak.rate_unknown:
+        return f"{known}, unknown of {plural(leak.rate_unknown, 'instance')}"
+    return known
 
 
 def _moment(moment: str | None) -> str:

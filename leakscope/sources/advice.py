@@ -15,15 +15,17 @@ _CAP_SYS_PTRACE = 19
 
 
 def for_permission(pid: int) -> str:
-    """How to get the right to look into a process, in one or two sentences."""
-    where = [*_in_container()]
+    """How to get the right to look into a process, a line for each thing to be said."""
+    yama = yama_scope()
+    if yama == 3:
+        return (
+            "This machine forbids it to everyone until it is booted anew "
+            "(kernel.yama.ptrace_scope is 3)."
+        )
+    where = _in_container()
     if not is_root():
-        yama = yama_scope()
-        if yama == 3:
-            return (
-                "This machine forbids it to everyone until it is booted anew "
-                "(kernel.yama.ptrace_scope is 3)."
-            )
+        if yama in _YAMA and _is_own(pid):
+            where.insert(0, _YAMA[yama])
         where.insert(
             0, f"Run it as root: sudo {_this_command()} {shlex.join(sys.argv[1:])}".rstrip()
         )
@@ -33,6 +35,22 @@ def for_permission(pid: int) -> str:
     elif not where:
         where.append("Root here lacks the capability SYS_PTRACE: run it where root has it.")
     return "\n".join(where)
+
+
+# What Yama adds to the kernel's own rule, that a user may look into the processes of that user.
+_YAMA = {
+    1: "Without root it may look into a program that it starts itself, `leakscope run -- COMMAND`, "
+    "and no further (kernel.yama.ptrace_scope is 1).",
+    2: "Nobody else may look into any process here (kernel.yama.ptrace_scope is 2).",
+}
+
+
+def _is_own(pid: int) -> bool:
+    """Whether a process is this user's, so that no other rule forbids it."""
+    try:
+        return Path(f"/proc/{pid}").stat().st_uid == os.geteuid()
+    except OSError:
+        return False
 
 
 def of_descendants(pid: int) -> list[str]:
@@ -67,6 +85,9 @@ def is_root() -> bool:
 
 def _this_command() -> str:
     """leakscope's full path: sudo's own PATH does not reach into a virtual environment."""
+    if sys.argv and Path(sys.argv[0]).suffix == ".pyz":
+        # It has all in it, and may not be executable.
+        return shlex.join([sys.executable, str(Path(sys.argv[0]).absolute())])
     found = shutil.which(sys.argv[0]) if sys.argv else None
     if found and Path(found).name.startswith("leakscope"):
         return str(Path(found).absolute())

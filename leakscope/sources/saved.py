@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, NamedTuple, cast
 
 from leakscope.baseline import Baseline, baseline_of
 from leakscope.checked import (
@@ -90,7 +90,7 @@ def opened_saved(path: str, advice: str = READABLE) -> Iterator[Recording | Iter
 
 def read_baseline(path: str) -> Baseline:
     """What a report in a file had already. Raises UsageProblem, with file and line number."""
-    name = "standard input" if path == STDIN else path
+    name = name_of(path)
     with opened_saved(path, REPORT_WANTED) as saved:
         if isinstance(saved, Recording):
             raise UsageProblem(
@@ -114,10 +114,15 @@ def read_excuses(path: str) -> tuple[Excuse, ...]:
         raise UsageProblem(f"{path} is not text in UTF-8: {error}") from None
 
 
+def name_of(path: str) -> str:
+    """What messages call a file."""
+    return "standard input" if path == STDIN else path
+
+
 @contextmanager
 def saved_lines(path: str, advice: str = READABLE) -> Iterator[tuple[str, Lines]]:
     """The name of a file and its lines; what is wrong with them is said as UsageProblem."""
-    name = "standard input" if path == STDIN else path
+    name = name_of(path)
     try:
         with _opened(path) as file:
             yield name, Lines(file)
@@ -267,19 +272,40 @@ def documents(lines: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, Any]]:
             raise _BadFile(f"no end of a JSON value within {MAX_LINE >> 20} MiB", began)
         # A value of many lines is tried each time that twice as much is there, not at each line.
         if size >= 2 * tried:
-            values, rest, began, _ = _values("".join(parts), began)
+            values, rest, began, error = values_in("".join(parts), began)
             yield from values
+            if error and not error.may_end:
+                raise _BadFile(error.why, error.line)
             parts, size, tried = [rest], len(rest), len(rest)
-    values, rest, began, why = _values("".join(parts), began)
+    values, rest, began, error = values_in("".join(parts), began)
     yield from values
-    if why is not None:
-        raise _BadFile(f"not JSON: {why.msg}", began - 1 + why.lineno)
+    if error:
+        raise _BadFile(error.why, error.line)
 
 
-def _values(
-    text: str, line: int
-) -> tuple[list[tuple[int, Any]], str, int, json.JSONDecodeError | None]:
-    """The values of a text with their lines; what is left, its line, and why it is no value."""
+class NoValue(NamedTuple):
+    """Why a text is no JSON value."""
+
+    why: str  # in one line
+    line: int  # where that shows
+    next_at: int  # where in the text the line behind it begins
+    may_end: bool  # it is right so far: what is missing may follow
+
+
+class Values(NamedTuple):
+    """The JSON values that a text begins with, each with its line."""
+
+    values: list[tuple[int, Any]]
+    rest: str  # behind the last of them
+    line: int  # that the rest begins in
+    error: NoValue | None  # None: nothing is left
+
+
+def values_in(text: str, line: int) -> Values:
+    """The values of a text that begins in this line of a file, up to what is none.
+
+    No value's token goes over the end of a line, and a text that is tried ends with one.
+    """
     values: list[tuple[int, Any]] = []
     at = 0
     try:
@@ -290,16 +316,19 @@ def _values(
             line += text.count("\n", at, end)
             at = end
             if at == len(text):
-                return values, "", line, None
+                return Values(values, "", line, None)
             value, end = _DECODER.raw_decode(text, at)
             values.append((line, value))
             line += text.count("\n", at, end)
             at = end
     except json.JSONDecodeError as error:
-        rest = text[at:]
-        return values, rest, line, json.JSONDecodeError(error.msg, rest, error.pos - at)
+        why, stop = error.msg, min(error.pos, len(text))
+        seen_in, may_end = line + text.count("\n", at, stop), not text[stop:].strip()
     except (ValueError, RecursionError) as error:
-        raise _BadFile(f"not JSON: {wrong(error)}", line) from None
+        # Too deep, or too much: what follows in this text is not looked at either.
+        why, stop, seen_in, may_end = wrong(error), len(text), line, False
+    next_at = (text.find("\n", stop) + 1 or len(text)) - at
+    return Values(values, text[at:], line, NoValue(f"not JSON: {why}", seen_in, next_at, may_end))
 
 
 def _of_report(name: str, report: dict[str, Any]) -> Look:

@@ -8,6 +8,8 @@ there is little left to wait for when they ask.
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +19,7 @@ from typing import Any
 import pytest
 
 HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
 
 # It waits nearly all the time, whatever the number of CPUs, but for its start. With so many at once
 # all of it takes as long as the other tests of this folder.
@@ -69,3 +72,12 @@ def _all_begun(
 def begun(request: pytest.FixtureRequest, _all_begun: dict[ModuleType, Any]) -> Any:
     """What the module of a test began early."""
     return _all_begun[request.module]
+
+
+@pytest.fixture(scope="session")
+def one_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """leakscope.pyz, made here from what is checked out."""
+    subprocess.run(["make", "--silent", "pyz"], cwd=ROOT, check=True, timeout=300)
+    moved: Path = tmp_path_factory.mktemp("pyz") / "leakscope.pyz"
+    shutil.copy(ROOT / "dist" / "leakscope.pyz", moved)
+    return moved

@@ -29,8 +29,8 @@ LEAKING = ("pod-1", "pod-2")
 HEALTHY = "pod-3"
 # As a person would write it, without the rules.
 QUERY = (
-    "sum by (group, site) (leakscope_group_threads * on (group, instance) group_left () "
-    'leakscope_group_verdict{verdict="leaking"})'
+    "sum by (group, site) (leakscope_group_threads * ignoring (site, wait, verdict) group_left () "
+    'leakscope_group_verdict{verdict=~"leaking|runaway"})'
 )
 COUNT = QUERY.replace("sum by", "count by")
 FLEET_ALERT = "LeakscopeThreadLeakInFleet"

@@ -6,15 +6,14 @@ import os
 import resource
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
 from leakscope.limits import Limit, nearest_deadline, relative_error, thread_cost
 from leakscope.sources.limits import limits_of, usage_of
+from tests.cgroups import pids_cgroup
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits are read on Linux only")
 
@@ -65,43 +64,6 @@ def starter() -> Iterator[Starter]:
 def named(limits: tuple[Limit, ...], beginning: str) -> Limit:
     (found,) = [limit for limit in limits if limit.name.startswith(beginning)]
     return found
-
-
-@contextmanager
-def pids_cgroup(pid: int, allowed: int) -> Iterator[str]:
-    """Put a process under a pids.max of its own; yield the name of its cgroup."""
-    tops = [Path("/sys/fs/cgroup/pids"), Path("/sys/fs/cgroup")]
-    top = next((top for top in tops if (top / "cgroup.procs").exists()), None)
-    if top is None:
-        pytest.skip("no pids controller is mounted")
-    name = f"leakscope-test-{os.getpid()}"
-    folder = top / name
-    try:
-        folder.mkdir()
-    except OSError as error:
-        pytest.skip(f"no cgroup can be made: {error}")
-    try:
-        try:
-            (folder / "pids.max").write_text(str(allowed))
-            (folder / "cgroup.procs").write_text(str(pid))
-        except OSError as error:
-            pytest.skip(f"no cgroup can be limited: {error}")
-        yield name
-    finally:
-        _remove(folder, top)
-
-
-def _remove(folder: Path, top: Path) -> None:
-    for pid in (folder / "cgroup.procs").read_text().split():
-        (top / "cgroup.procs").write_text(pid)
-    deadline_s = time.monotonic() + 5
-    while True:
-        try:
-            return folder.rmdir()
-        except OSError:
-            if time.monotonic() > deadline_s:
-                raise
-            time.sleep(0.01)
 
 
 def test_this_process_has_limits():

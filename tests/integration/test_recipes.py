@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -17,10 +18,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 
 from leakscope.assets import assets
+from tests.cgroups import pids_cgroup
 from tests.documents import checked
 from tests.prometheus import fetched, free_port
 from tests.rights import Rights, need, of_container, of_docker_run
@@ -253,15 +256,24 @@ def test_in_the_process_namespace_of_the_target_it_finds_the_only_python():
         assert json.loads(run.stdout)["targets"][0]["pid"] == 1
 
 
+def script_of(path: str, port: int) -> str:
+    """What a sidecar runs, but to be scraped here only, at this port."""
+    container = containers(documents(path)["Pod"]["spec"])["leakscope"]
+    assert container["command"] == ["sh", "-c"]
+    (said,) = container["args"]
+    script = str(said).replace(
+        f"0.0.0.0:{container['ports'][0]['containerPort']}", f"127.0.0.1:{port}"
+    )
+    assert script != said
+    return script
+
+
 @pytest.mark.parametrize("path", ["kubernetes/sidecar.yaml", "kubernetes/sidecar-same-user.yaml"])
 def test_a_sidecar_watches_the_program_of_its_pod(path, tmp_path):
     pod = documents(path)["Pod"]["spec"]
     container = containers(pod)["leakscope"]
-    assert container["command"] == ["sh", "-c"]
-    (said,) = container["args"]
     port = free_port()
-    script = said.replace(f"0.0.0.0:{container['ports'][0]['containerPort']}", f"127.0.0.1:{port}")
-    assert script != said
+    script = script_of(path, port)
     # As the user that the tests run as; the test of the rights is above.
     rights = of_container(container, pod)._replace(user=0, capabilities=frozenset({"SYS_PTRACE"}))
     need(*ALONE)
@@ -279,6 +291,24 @@ def test_a_sidecar_watches_the_program_of_its_pod(path, tmp_path):
         assert b"ended by signal" in report
 
 
+@pytest.mark.parametrize("path", ["kubernetes/sidecar.yaml", "kubernetes/sidecar-same-user.yaml"])
+def test_a_sidecar_that_is_there_first_waits_for_the_program(path, tmp_path):
+    """And does not take its own helper for it, which is Python as well."""
+    port = free_port()
+    script = script_of(path, port).replace("sleep 10", "sleep 0.2")
+    need(*ALONE)
+    command = [*ALONE, "sh", "-c", script]
+    environment = {**unmeasured(), "PATH": image(tmp_path)}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as sidecar:
+        try:
+            assert sidecar.stderr is not None
+            assert sidecar.stderr.readline() == "there is no Python process yet\n"
+            with running("leaky_service.py", *SERVICE, launcher=beside(sidecar.pid)):
+                until(lambda: f"leakscope_target_threads {WORKERS + 1}.0" in scraped(port))
+        finally:
+            sidecar.kill()
+
+
 def scraped(port: int) -> str:
     try:
         return fetched(f"http://127.0.0.1:{port}/metrics")
@@ -287,6 +317,54 @@ def scraped(port: int) -> str:
 
 
 # --- the node's loop ------------------------------------------------------------------------------
+
+
+def file_of(pid: int) -> str:
+    """What the figures of a process are called that is in no container, or in that of the tests."""
+    containers = re.findall("[0-9a-f]{64}", Path(f"/proc/{pid}/cgroup").read_text())
+    name = f"{containers[-1][:12]}-{inner_pid(pid)}" if containers else f"node-{pid}"
+    return f"leakscope-{name}.prom"
+
+
+def inner_pid(pid: int) -> str:
+    (said,) = re.findall(r"^NSpid:.*\b(\d+)$", Path(f"/proc/{pid}/status").read_text(), re.M)
+    return str(said)
+
+
+def wanted_by_node(said: str, pattern: str) -> list[str]:
+    """What the node's loop would watch of these processes, as PID:NAME."""
+    script = documents("kubernetes/daemonset.yaml")["ConfigMap"]["data"]["watch-node.sh"]
+    _, _, rest = script.partition("wanted='")
+    run = subprocess.run(
+        [sys.executable, "-c", rest.partition("'")[0]],
+        capture_output=True, check=True, input=said, text=True,
+        env={**os.environ, "WATCH_PATTERN": pattern},
+    )  # fmt: skip
+    return run.stdout.split()
+
+
+def test_a_worker_is_watched_with_what_it_descends_from(tmp_path):
+    with running("preforked.py", str(tmp_path / "socket")) as target:
+        master = psutil.Process(target.pid)
+        until(lambda: bool(master.children()))
+        workers = [child.pid for child in master.children()]
+        listed = leakscope_cli("ps", "--json").stdout
+        assert all(f'"pid":{pid},' in listed for pid in (target.pid, *workers))
+        found = wanted_by_node(listed, "preforked")
+        os.kill(target.pid, signal.SIGTERM)  # else its workers outlive it for a second
+    pids = [int(one.partition(":")[0]) for one in found]
+    assert target.pid in pids
+    assert not set(pids) & set(workers)
+
+
+def test_what_is_in_a_container_is_told_by_its_id_and_the_pid_in_there():
+    need(*ALONE)
+    container = os.urandom(32).hex()
+    with running("leaky_service.py", *SERVICE, launcher=ALONE) as target:
+        pid = only_child(target.pid)
+        listed = json.dumps({"processes": [{"pid": pid, "command": ["gunicorn"]}]})
+        with pids_cgroup(pid, name=f"cri-containerd-{container}.scope"):
+            assert wanted_by_node(listed, "gunicorn") == [f"{pid}:{container[:12]}-1"]
 
 
 def test_the_node_is_watched_process_by_process(tmp_path):
@@ -314,7 +392,7 @@ def test_the_node_is_watched_process_by_process(tmp_path):
             [*writable.launcher(), "sh", str(loop)], env=environment, start_new_session=True
         ) as agent,
     ):
-        paths = [figures / f"leakscope-{target.pid}.prom" for target in (first, second)]
+        paths = [figures / file_of(target.pid) for target in (first, second)]
         try:
             until(lambda: all(path.exists() for path in paths))
             assert not stale.exists()
@@ -340,7 +418,7 @@ def test_a_node_whose_container_is_restarted_is_watched_again(tmp_path):
         "PATH": image(tmp_path),
     }  # fmt: skip
     with running("leaky_service.py", *SERVICE, "--pollers", "3") as target:
-        path = figures / f"leakscope-{target.pid}.prom"
+        path = figures / file_of(target.pid)
         for end in (signal.SIGKILL, signal.SIGTERM):
             with subprocess.Popen(["sh", str(loop)], env=environment, start_new_session=True) as it:
                 try:

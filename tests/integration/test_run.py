@@ -429,7 +429,10 @@ def test_one_that_may_not_be_looked_at_is_named_though_it_has_ended():
 
 def test_under_yama_it_looks_at_what_it_started(tmp_path):
     if yama_scope() != 1:
-        pytest.skip(f"kernel.yama.ptrace_scope is {yama_scope()} here (None: no Yama), and not 1")
+        pytest.skip(
+            f"kernel.yama.ptrace_scope is {yama_scope()} here (None: no Yama), and not 1; "
+            "test_yama.py boots a kernel that has it"
+        )
     dropped = ("setpriv", "--bounding-set=-sys_ptrace", "--inh-caps=-sys_ptrace")
     seen = watched_by(dropped if os.geteuid() == 0 else (), tmp_path)
     assert group_at(seen, "pool_worker")["count"] == 3

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -55,9 +56,47 @@ def test_a_command_that_is_not_on_the_path_is_the_one_beside_python(place, monke
     assert advice.for_permission(PID) == f"Run it as root: sudo {sys.executable} -m leakscope"
 
 
-def test_yama_forbids_it_to_everyone(place):
-    place({"/proc/sys/kernel/yama/ptrace_scope": "3\n"})
-    assert "until it is booted anew" in advice.for_permission(PID)
+def test_the_one_file_is_given_to_the_same_python(place, monkeypatch):
+    place({})
+    monkeypatch.setattr(sys, "argv", ["/srv/leakscope.pyz", "ps"])
+    assert (
+        advice.for_permission(PID) == f"Run it as root: sudo {sys.executable} /srv/leakscope.pyz ps"
+    )
+
+
+@pytest.mark.parametrize("root", [False, True])
+def test_yama_forbids_it_to_everyone(place, root):
+    place({"/proc/sys/kernel/yama/ptrace_scope": "3\n", "/proc/self/status": ALL_RIGHTS}, root=root)
+    said = advice.for_permission(PID)
+    assert "until it is booted anew" in said
+    assert "\n" not in said, "neither root nor a capability helps"
+
+
+@pytest.mark.parametrize(
+    ("scope", "owner", "words"),
+    [
+        ("0", 1000, None),
+        ("1", 1000, "`leakscope run -- COMMAND`"),
+        ("2", 1000, "Nobody else"),
+        ("1", 1001, None),  # that of another user would be forbidden without Yama, too
+        ("1", None, None),
+    ],
+)
+def test_a_user_is_told_what_yama_forbids(place, monkeypatch, scope, owner, words):
+    def stat(path: Path) -> SimpleNamespace:
+        assert str(path) == f"/proc/{PID}"
+        if owner is None:
+            raise FileNotFoundError
+        return SimpleNamespace(st_uid=owner)
+
+    place({"/proc/sys/kernel/yama/ptrace_scope": scope})
+    monkeypatch.setattr(Path, "stat", stat)
+    first, *rest = advice.for_permission(PID).splitlines()
+    assert first.startswith("Run it as root")
+    assert len(rest) == (words is not None)
+    for line in rest:
+        assert words in line
+        assert line.endswith(f"(kernel.yama.ptrace_scope is {scope}).")
 
 
 @pytest.mark.parametrize("said", ["", "yes"])

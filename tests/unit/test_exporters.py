@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
+import re
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +23,7 @@ from leakscope.exporters.prometheus import LatestReport
 from leakscope.exporters.serving import Serving
 from leakscope.exporters.textfile import TextFile
 from leakscope.policy import Trend
-from leakscope.report import Report
+from leakscope.report import EndedBy, Report
 from tests.builders import HOSTILE, frame, group, hostile_report, leak, report, started
 from tests.prometheus import fetched
 
@@ -162,6 +164,19 @@ def test_a_thousand_scrapes_while_suspects_come_and_go_leak_no_series_and_no_thr
     assert threading.active_count() <= threads + serving.MOST_AT_ONCE
 
 
+def test_when_the_process_has_ended_its_threads_have_too():
+    ended = LatestReport()
+    found = group(9, trend=Trend.LEAKING)
+    ended.show(report(found, leaks=(leak(found),), ended_by=EndedBy.TARGET_EXITED))
+    series = series_of(ended.text().decode())
+    assert "\nleakscope_target_processes 0.0\n" in ended.text().decode()
+    assert "leakscope_last_sample_timestamp_seconds" in series
+    assert {name for name in series if re.match("leakscope_(group|leak|limit)", name)} == set()
+    goes_on = LatestReport()
+    goes_on.show(report(found, leaks=(leak(found),), ended_by=EndedBy.SIGNAL))
+    assert any("leakscope_group" in name for name in series_of(goes_on.text().decode()))
+
+
 # --- the server -----------------------------------------------------------------------------------
 
 
@@ -176,9 +191,42 @@ def test_who_says_nothing_takes_no_more_than_a_few_threads(monkeypatch):
             for _ in range(3 * serving.MOST_AT_ONCE)
         ]
         for connection in silent:
-            assert connection.recv(1) == b"", "cut off, or turned away"
+            assert connection.recv(100) in (b"", serving._BUSY), "cut off, or turned away"
         assert threading.active_count() <= threads + serving.MOST_AT_ONCE + 1
         assert fetched(f"http://{address}/metrics")
+
+
+def test_who_speaks_slowly_is_cut_off_as_well(monkeypatch):
+    """Each word comes in time; it is the whole that does not."""
+    monkeypatch.setattr(serving, "PATIENCE_S", 0.5)
+    with served(LatestReport()) as address, contextlib.ExitStack() as stack:
+        slow = [
+            stack.enter_context(socket.create_connection(address, timeout=10))
+            for _ in range(serving.MOST_AT_ONCE)
+        ]
+        began_s = time.monotonic()
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            slow[0].sendall(b"GET /metrics HTTP/1.1\r\n")
+            while time.monotonic() < began_s + 10:
+                slow[0].sendall(b"X: y\r\n")
+                time.sleep(0.05)
+        assert time.monotonic() < began_s + 10
+        assert fetched(f"http://{address}/metrics")
+
+
+def test_who_is_turned_away_is_told_why():
+    with served(LatestReport()) as address, contextlib.ExitStack() as stack:
+        for _ in range(serving.MOST_AT_ONCE):
+            stack.enter_context(socket.create_connection(address, timeout=10))
+        late = stack.enter_context(socket.create_connection(address, timeout=10))
+        assert late.recv(100) == serving._BUSY
+
+
+def test_which_python_answers_is_nobodys_business():
+    with served(LatestReport()) as address:
+        connection = http.client.HTTPConnection(address.host, address.port, timeout=10)
+        connection.request("GET", "/metrics")
+        assert connection.getresponse().headers["Server"].strip() == "leakscope"
 
 
 def test_a_client_that_goes_away_is_no_trouble(capfd):
@@ -217,6 +265,12 @@ def test_a_text_file_is_replaced_as_a_whole_and_named_by_a_label(tmp_path):
 def test_a_text_file_that_would_never_be_read_is_refused(name, tmp_path):
     with pytest.raises(UsageProblem, match=r"only files in \.prom"):
         TextFile(str(tmp_path / name))
+
+
+def test_a_text_file_that_is_a_pipe_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "web.prom")
+    with pytest.raises(UsageProblem, match="a pipe or a device"):
+        TextFile(str(tmp_path / "web.prom"))
 
 
 def test_a_folder_that_is_not_there_is_told_at_once(tmp_path: Path):

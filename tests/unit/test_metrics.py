@@ -109,6 +109,15 @@ def test_what_a_baseline_had_is_known_and_no_figure_that_has_an_alert():
     assert labels_of(against(worse, baseline), "limit_seconds")
 
 
+def test_threads_without_a_stack_are_no_suspect_and_have_a_figure_of_their_own():
+    """Their group has one id on every machine, and would be the same leak on all of them."""
+    unread = group(40, (), Trend.GROWING)
+    found = report(group(9, trend=Trend.LEAKING), unread)
+    assert unread.id not in {labels["group"] for labels in labels_of(found, "group_threads")}
+    (sample,) = by_name(found)["leakscope_unread_threads"].samples
+    assert sample.value == 40
+
+
 def test_a_thread_is_counted_at_one_level_only():
     other = group(9, trend=Trend.LEAKING, level=Level.LINE)
     found = report(group(9, trend=Trend.LEAKING), other)
@@ -146,6 +155,6 @@ def test_the_nearest_limit_and_the_cost_are_told():
         )
     )
     (until,) = found["leakscope_limit_seconds"].samples
-    assert (until.labels, until.value) == ({"limit": limit.name}, 3600.0)
+    assert (until.labels, until.value) == ({"limit": "pids.max"}, 3600.0)
     assert [sample.value for sample in found["leakscope_dumps"].samples] == [8, 2]
     assert sum(sample.value for sample in found["leakscope_cpu_seconds"].samples) == 1.75

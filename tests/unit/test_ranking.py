@@ -21,7 +21,7 @@ from leakscope.policy import Trend
 from leakscope.ranking import Found, Hit, Ranker, Ranking, found_in
 from leakscope.renderers import json_rank, json_report, rank_text
 from leakscope.report import Overall, Report
-from leakscope.sources.reports import Unreadable, found_reports
+from leakscope.sources.reports import OtherLines, Unreadable, found_reports
 from leakscope.wire import report_document
 from tests.builders import (
     WATCH,
@@ -83,7 +83,7 @@ def line_of(found: Report) -> str:
     return line
 
 
-def alone(path: Path) -> Found | Unreadable:
+def alone(path: Path) -> Found | Unreadable | OtherLines:
     (only,) = found_reports(str(path))
     return only
 
@@ -254,18 +254,30 @@ def broken(**changes: Any) -> str:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("", "no dump and no summary"),
+        ("", "bad.json: empty"),
+        ("\n \n", "bad.json: empty"),
         ("[]", "no report of leakscope's"),
         ("null", "no report of leakscope's"),
-        ("junk", "not JSON"),
+        ("junk", "no report of leakscope's"),
+        ("[", "no report of leakscope's"),
         ('{"a": 1}', "no report of leakscope's"),
-        ('{"type":"doctor","schema_version":"1.0"}', "no dump and no summary"),
+        ('{"type": []}', "no report of leakscope's"),
+        ('{"type":"access","path":"/"}', "no report of leakscope's"),
+        ('{"a": junk', "not JSON: Expecting value"),
+        ('{"type":"diff","schema_version":"1.0"}', "a document of the type diff, and no report"),
+        ('{"type":"doctor","schema_version":"1.0"}', "a document of the type doctor"),
+        ('{"type":"rank","schema_version":"1.0"}', "a document of the type rank"),
+        ('{"type":"start"}\n{"type":"sample"}', "a watch without the summary"),
+        ('{"schema_version":"1.0","type":"start"}', "a watch without the summary"),
+        ('{"a":' * 5000, "maximum recursion depth"),
         ('{"type":"dump"}', "it lacks 'schema_version'"),
         ('{"type":"dump","schema_version":"2.0","leaks":[]}', "its version is 2.0"),
         (broken(verdict="fine"), "'fine' is no verdict"),
         (broken(by_process={"x": 3}), "'x' is not a process id"),
         (broken(by_process={"4711": -3}), "-3 is negative"),
         (broken(by_process={"4711": 1.5}), "1.5 is not a whole number"),
+        (broken(by_process={}), "it has a leak without threads"),
+        (broken(by_process={"4711": 0}), "it has a leak without threads"),
         (broken(rate_per_min="fast"), "'fast' is not a number"),
         (broken(began_at="yesterday"), "'yesterday' is no moment"),
         (broken(leaks={}), "an object is not a list"),
@@ -293,6 +305,148 @@ def test_a_broken_line_spoils_no_other(tmp_path):
     assert [type(one) for one in read] == [Found, Unreadable, Found]
     assert isinstance(read[1], Unreadable)
     assert "line 2" in read[1].why
+
+
+def read_of(folder: Path, content: str) -> tuple[list[str], list[str], int]:
+    """Where the reports of a text are, what was said of the rest, and how many other lines."""
+    file = folder / "in.json"
+    file.write_text(content, errors="surrogateescape")
+    where, why, others = [], [], 0
+    for said in found_reports(str(file)):
+        if isinstance(said, Found):
+            where.append(said.where.removeprefix(str(file)).removeprefix(", "))
+        elif isinstance(said, Unreadable):
+            why.append(said.why.removeprefix(str(file)).removeprefix(", "))
+        else:
+            others = said.lines
+    return where, why, others
+
+
+GOOD = line_of(leaking())
+INDENTED = json.dumps(report_document(leaking(3)), indent=2)
+SORTED = json.dumps(report_document(leaking(3)), sort_keys=True)
+OF_A_WATCH = '{"type":"sample","schema_version":"1.0","groups":{}}'
+
+
+@pytest.mark.parametrize("between", ["", " ", "\r\n"])
+@pytest.mark.parametrize("first", [GOOD, INDENTED, SORTED, OF_A_WATCH])
+def test_reports_that_no_line_ends_between_are_all_read(tmp_path, first, between):
+    """As of `json.dump` into one file, or of `cat` or `jq -j` of many."""
+    content = between.join([first, GOOD, INDENTED, GOOD, SORTED])
+    where, why, others = read_of(tmp_path, content)
+    assert (len(where), why, others) == (4 + (first != OF_A_WATCH), [], 0)
+
+
+@pytest.mark.parametrize("behind", [f", {GOOD}", " and more", f" and {GOOD}", "]}", '"text"'])
+def test_what_stands_behind_a_report_on_its_line_is_said(tmp_path, behind):
+    where, why, others = read_of(tmp_path, f"{GOOD}{behind}\n{GOOD}")
+    assert (where, why, others) == (["", "line 2"], [], 1)
+
+
+@pytest.mark.parametrize("indent", [None, 1, "\t"])
+def test_a_list_of_reports_is_read(tmp_path, indent):
+    """As of `jq -s`."""
+    content = json.dumps([report_document(leaking(size)) for size in (3, 4, 5)], indent=indent)
+    assert read_of(tmp_path, content) == (["", "", ""], [], 0)
+    assert read_of(tmp_path, f"[\n{GOOD},\n{GOOD}\n]\n") == (["line 2", "line 3"], [], 0)
+
+
+@given(st.lists(st.text('[]{}"\\,:a', max_size=6), min_size=1, max_size=3), st.booleans())
+def test_no_name_makes_two_reports_look_like_one(tmp_path_factory, names, in_lines):
+    folder = tmp_path_factory.mktemp("names")
+    ends = "\n" if in_lines else ""
+    content = ends.join(line_of(leaking(2, function=name)) for name in names)
+    where, why, others = read_of(folder, content)
+    assert (len(where), why, others) == (len(names), [], 0)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "metrics are at http://127.0.0.1:9464/metrics",
+        "2026-11-28 12:00:00 INFO ready",
+        "17",
+        '"text"',
+        "null",
+        "[1, 2]",
+        "[2026-11-28 12:00:00 +0000] [7] [INFO] Booting worker",
+        "[INFO] ready",
+        "{bad",
+        "{'level': 'info'}",
+        '{"level": "info"}',
+        '{"type": "access", "path": "/"}',
+        "}",
+        "\udcff\x00",
+    ],
+)
+@pytest.mark.parametrize("report", [GOOD, INDENTED, SORTED])
+def test_a_line_of_a_log_spoils_no_report(tmp_path, report, other):
+    """As of `kubectl logs`: it may stand before all reports, between them and behind them."""
+    content = "\n".join([other, report, other, other, report, report, other, ""])
+    where, why, others = read_of(tmp_path, content)
+    assert (len(where), why, others) == (3, [], 4)
+
+
+@pytest.mark.parametrize(
+    ("broken", "line"),
+    [
+        ('{"level": oops', 1),
+        (GOOD[:500], 1),
+        (GOOD[: GOOD.index('"groups":[') + 10], 1),
+        (GOOD[: GOOD.index('"leaks":[') + 9], 1),
+        (INDENTED[: INDENTED.index('"groups": [') + 11], 1),
+        ("{", 1),
+        ('{\n  "type": "dump",\n  oops\n}', 3),
+        (broken(verdict="fine"), 1),
+    ],
+)
+@pytest.mark.parametrize("report", [GOOD, INDENTED, SORTED])
+def test_what_is_broken_spoils_none_that_begins_behind_it(tmp_path, report, broken, line):
+    content = "\n".join([report, broken, report, report, ""])
+    where, why, _ = read_of(tmp_path, content)
+    assert len(where) == 3
+    (only,) = why
+    assert only.startswith(f"line {report.count(chr(10)) + 1 + line}: ")
+
+
+PIECES = {
+    "good": (GOOD, 1),
+    "indented": (INDENTED, 1),
+    "sorted": (SORTED, 1),
+    "of a watch": (OF_A_WATCH, 0),
+    "log": ("2026-11-28 INFO foo", 0),
+    "cut": (GOOD[:700], 0),
+    "cut indented": (INDENTED[:700], 0),
+    "open": ('{"a": [', 0),
+    "blank": ("", 0),
+}
+
+
+@given(st.lists(st.sampled_from(sorted(PIECES))))
+def test_whatever_else_is_in_a_stream_all_its_whole_reports_are_read(tmp_path_factory, names):
+    content = "".join(PIECES[name][0] + "\n" for name in names)
+    where, why, others = read_of(tmp_path_factory.mktemp("stream"), content)
+    assert len(where) == sum(PIECES[name][1] for name in names)
+    cut = sum(name in ("cut", "cut indented", "open") for name in names)
+    if where or cut:
+        assert len(why) == cut
+        # A line of a log behind what was cut off may be taken for what went on.
+        assert others <= names.count("log")
+
+
+@given(st.lists(st.text('{}[]":,\\a1 \t', max_size=8), max_size=6))
+def test_no_lines_hide_a_report(tmp_path_factory, lines):
+    content = "\n".join([*lines, GOOD, *lines, INDENTED, *lines, SORTED, *lines])
+    assert len(read_of(tmp_path_factory.mktemp("hidden"), content)[0]) == 3
+
+
+def test_deep_lines_take_no_time_that_grows_with_their_square(tmp_path):
+    """Each may be the beginning of a document, and each is within all that stand before it."""
+    where, why, _ = read_of(tmp_path, '{"a":\n' * 20_000 + GOOD)
+    assert (where, len(why)) == (["line 20001"], 20_000)
+    where, why, _ = read_of(tmp_path, ' {"a":\n' * 20_000 + GOOD)
+    assert where == ["line 20001"]
+    assert why
 
 
 @given(st.recursive(
@@ -342,8 +496,8 @@ def test_the_document_keeps_to_the_schema():
 def test_the_text_has_a_table_and_tells_of_the_first():
     cause = Cause("x", True, "Why so.", "Do this.")
     shown = ranking(found(hit("aaa", 30, 40, cause=cause), instances=2), found(hit("bbb", 4)))
-    assert list(rank_text.lines(replace(shown, unreadable=2))) == [
-        "LEAKING: 2 leaks in 3 of 3 instances (2 reports read, 2 unreadable)",
+    assert list(rank_text.lines(replace(shown, unreadable=2, other_lines=1))) == [
+        "LEAKING: 2 leaks in 3 of 3 instances (2 reports read, 2 unreadable, 1 other line)",
         "",
         " rms  instances  total  worst  first seen            verdict  wait       id   where",
         "28.9          2     70     40  2026-03-01 12:00:00Z  leaking  queue.get  aaa  "
@@ -403,13 +557,41 @@ def test_broken_inputs_are_said_and_counted_and_not_fatal_unless_all_are(tmp_pat
     status, out, err = ranked(str(junk), missing, str(well), capsys=capsys)
     assert status == 1
     assert "(1 report read, 2 unreadable)" in out
-    assert len(err.splitlines()) == 2
+    assert err.splitlines()[2:] == ["leakscope: 1 report read, 2 unreadable"]
     assert not harmful(err)
     status, out, err = ranked(str(junk), missing, capsys=capsys)
     assert (status, out) == (2, "")
     assert "there is no report to rank" in err
     status, out, err = ranked(str(junk), str(well), "--quiet", capsys=capsys)
     assert (status, err) == (1, "")
+
+
+def test_of_the_lines_of_a_log_one_line_is_said_and_all_are_counted(tmp_path, capsys):
+    file = tmp_path / "pod.log"
+    file.write_text(f"{GOOD}\n" + "2026-11-28 INFO ready\n" * 5000 + GOOD[:700])
+    status, out, err = ranked(str(file), "--json", capsys=capsys)
+    document = checked(out)
+    assert (status, document["reports"]) == (1, 1)
+    assert (document["unreadable"], document["other_lines"]) == (1, 5000)
+    assert err.splitlines() == [
+        f"leakscope: left out: {file}, line 5002: not JSON: Expecting value",
+        f"leakscope: left out: {file}, line 2 and 4999 more: no report begins there",
+        "leakscope: 1 report read, 1 unreadable, 5000 other lines",
+    ]
+
+
+def test_a_rate_that_is_not_known_is_not_taken_for_none(tmp_path, capsys):
+    file = tmp_path / "pods.json"
+    unknown = broken(rate_per_min=None)
+    file.write_text(f"{unknown}\n{unknown}\n")
+    document = checked(ranked(str(file), "--json", capsys=capsys)[1])
+    (only,) = document["leaks"]
+    assert (only["rate_per_min"], only["rate_unknown"]) == (None, 2)
+    assert "LEAK 1  24 threads  rate unknown  [" in ranked(str(file), capsys=capsys)[1]
+    file.write_text(f"{unknown}\n{GOOD}\n{unknown}\n")
+    (only,) = checked(ranked(str(file), "--json", capsys=capsys)[1])["leaks"]
+    assert (only["rate_per_min"], only["rate_unknown"]) == (61.0, 2)
+    assert "  +61.0/min, unknown of 2 instances  [" in ranked(str(file), capsys=capsys)[1]
 
 
 def test_standard_input_is_read_once(capsys):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import itertools
 import json
 import os
 import sys
@@ -21,7 +22,7 @@ from leakscope.changes import Differ
 from leakscope.diffing import Look
 from leakscope.errors import UsageProblem
 from leakscope.model import Frames, Missed, RunState, Snapshot, Target, ThreadSample
-from leakscope.sources.saved import read_saved
+from leakscope.sources.saved import documents, read_saved
 from leakscope.stacks import Level
 from leakscope.tape import Encoder, End, Head
 from leakscope.wire import encode, report_document, start_document
@@ -311,3 +312,11 @@ def read_or_refused(path: str) -> None:
         assert "saved" in str(error)  # noqa: PT017 - both ways are right
     else:
         assert all(stack.size > 0 for stack in look.stacks)
+
+
+def test_what_no_more_text_can_mend_is_said_at_once():
+    """Not when 64 MiB of what follows have been read, as of a log that begins with a brace."""
+    lines = itertools.chain([(1, b"{bad\n")], ((n, b"INFO\n") for n in itertools.count(2)))
+    with pytest.raises(ValueError, match="not JSON: Expecting property name"):
+        list(documents(lines))
+    assert next(lines) == (2, b"INFO\n")
