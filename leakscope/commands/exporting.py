@@ -12,7 +12,7 @@ from leakscope.exporters.addresses import address_of
 from leakscope.exporters.prometheus import LatestReport
 from leakscope.exporters.serving import Serving
 from leakscope.exporters.textfile import TextFile
-from leakscope.printable import printable
+from leakscope.output import say
 from leakscope.report import Report
 
 # A scraper comes every 15 s to a minute. To put together a report of a thousand threads takes
@@ -44,9 +44,9 @@ class Scraped:
         self._serving = Serving(address_of(address), self._latest.handler())
         where = self._serving.address
         if not where.is_loopback:
-            _say(f"whoever reaches {where} can read the metrics there; nothing is asked of them")
+            say(f"whoever reaches {where} can read the metrics there; nothing is asked of them")
         elif not click.get_current_context().params.get("quiet"):
-            _say(f"metrics are at http://{where}/metrics")
+            say(f"metrics are at http://{where}/metrics")
 
     def start(self) -> None:
         """Answer from now on, though there may be no process to look at for a while."""
@@ -78,7 +78,7 @@ class InTextFile:
         except UsageProblem as error:
             # The disk may be full for a while: no reason to end a watch.
             if not self._has_failed:
-                _say(f"{error}; it is tried again, and the watch goes on")
+                say(f"{error}; it is tried again, and the watch goes on")
             self._has_failed = True
 
     def finish(self, report: Report) -> None:
@@ -86,7 +86,3 @@ class InTextFile:
             self._file.write(report)
         finally:
             self._file.close()
-
-
-def _say(what: str) -> None:
-    click.echo(f"leakscope: {printable(what)}", err=True)
