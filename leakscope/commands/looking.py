@@ -152,6 +152,7 @@ def _source(
         budget=budget,
         redaction=asked.redaction,
         may_be_none=asked.is_started,
+        begins_after_s=STARTED_S if asked.is_started else 0.0,
     )
 
 

@@ -91,16 +91,21 @@ class Rounds:
         budget: Budget | None = None,
         redaction: Redaction = Redaction.SECRETS,
         may_be_none: bool = False,
+        begins_after_s: float = 0.0,
         open_source: Callable[[int], Source] | None = None,
         describe: Callable[[int], Target] | None = None,
     ) -> None:
-        """`may_be_none`: there need not be a Python process, for one may come yet."""
+        """`may_be_none`: there need not be a Python process, for one may come yet.
+
+        `begins_after_s`: how long to leave them alone, for they have just been started.
+        """
         self.clock = Clock()
         self.ended_by = EndedBy.ONE_SAMPLE
         self._membership = membership
         self._schedule = schedule
         self._stop = stop
         self._may_be_none = may_be_none
+        self._begins_after_s = begins_after_s
         self._members: dict[Found, _Member] = {}
         self._next_number = 0
         self._cost_of_ended = NO_COST
@@ -119,6 +124,7 @@ class Rounds:
 
     def rounds(self) -> Iterator[tuple[Event, ...]]:
         """What comes in, once an interval. Raises LeakscopeError when nothing can be looked at."""
+        self._stop.wait(self._begins_after_s)
         timetable = Timetable(self._schedule, self._stop, self.clock)
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             while True:
