@@ -11,6 +11,8 @@ from collections.abc import Callable, Collection, Iterator
 from types import FrameType
 from typing import NoReturn
 
+from leakscope.sources.signals import minded
+
 
 class Stop:
     """Waits, and ends the wait early when a signal comes or all of these processes have ended."""
@@ -83,13 +85,8 @@ def ended_by_signals() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Has a handler for the signals that ask a program to end; of hangups only if they are minded.
-
-    A hangup that was to be ignored stays so: nohup asks for that.
-    """
-    ending = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        ending.append(signal.SIGHUP)
+    """Has a handler for the signals that ask a program to end, unless they are ignored."""
+    ending = minded([signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
     before = {number: signal.signal(number, handler) for number in ending}
     try:
         yield
