@@ -153,6 +153,7 @@ def _source(
         may_be_none=asked.is_started,
         # What cannot be looked at is known now, and the program may go on for hours.
         on_refusal=_say_refusal if asked.is_started else None,
+        begins_after_s=STARTED_S if asked.is_started else 0.0,
     )
 
 

@@ -5,13 +5,18 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import tempfile
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import IO, NamedTuple
+
+from leakscope.sources.signals import as_started, mind_children
 
 # A message to a chat or a pager takes seconds where the network is slow; what takes longer hangs.
 LIMIT_S = 30.0
@@ -20,9 +25,8 @@ _AT_ONCE = 3
 # What is kept of its complaint: the last line of it is told.
 _MAX_COMPLAINT = 4096
 _LOOK_EACH_S = 0.05
-# What is read of it at a time, as much as a pipe holds; who writes without end is not read so.
-_PIECE = 64 * 1024
-_MOST_PIECES = 16
+_PIECE = 64 * 1024  # as much as a pipe holds
+_LAST_PIECES = 2  # of which the second may be short
 # A shell in between: to the command, its parent is not leakscope, and `kill $PPID` does not end the
 # watch. What that shell has to say ("Killed") is no word of the command.
 _SHELL = ("/bin/sh", "-c", 'exec 3>&2 2>/dev/null; (exec sh -c "$1" 2>&3 3>&-); exit $?', "sh")
@@ -37,29 +41,34 @@ class Failure(NamedTuple):
     why: str
 
 
-class _Running(NamedTuple):
+@dataclass(slots=True)
+class _Running:
     name: str
     process: subprocess.Popen[bytes]
+    complaints: IO[bytes]
     began_s: float
-    complaint: bytearray
+    latest: bytes = b""  # of its complaints
+    is_silent: bool = False  # it has closed what it complains through
 
 
 class Hook:
     """Runs a shell command once for each document that it is given, a few at a time.
 
     A thread sees to that, whatever else goes on. Each run is the leader of a session of its own, so
-    that no Ctrl-C reaches it, and what hangs is killed with all that it started. The document waits
+    that no Ctrl-C reaches it, and what hangs is killed with its process group. The document waits
     in a file, so that nobody need read it.
     """
 
     def __init__(self, command: str, limit_s: float = LIMIT_S) -> None:
+        mind_children()  # how the command ends is told
         self._command = command
         self._limit_s = limit_s
         self._waiting: deque[tuple[str, bytes]] = deque()
-        self._running: list[_Running] = []
+        self._running: list[_Running] = []  # changed by the thread alone
         self._failed: list[Failure] = []
         self._thread: threading.Thread | None = None
-        # Holds what is above; told of each change of it.
+        # Holds what is above, for no longer than a change of it takes, and is told of each: who
+        # watches does not wait for a fork, or for what is killed.
         self._changed = threading.Condition()
         self._is_closed = False
 
@@ -84,6 +93,7 @@ class Hook:
         with self._changed:
             self._changed.wait_for(lambda: not (self._running or self._waiting), self._limit_s)
             late = [run.name for run in self._running] + [name for name, _ in self._waiting]
+            self._is_closed = True
         self.close()
         why = "not waited for any longer at the end"
         return [*self.failures(), *(Failure(name, why) for name in late)]
@@ -92,42 +102,56 @@ class Hook:
         """Kill what still runs, and forget what waits."""
         with self._changed:
             self._is_closed = True
-            for run in self._running:
-                _close(run)
-            self._running.clear()
-            self._waiting.clear()
             self._changed.notify_all()
+        if self._thread is not None:
+            self._thread.join()
 
     def _work(self) -> None:
-        with self._changed:
-            while not self._is_closed:
+        while not self._is_closed:
+            self._start_what_waits()
+            if self._running:
+                _listen_to(self._running)
                 self._end_what_is_due()
-                self._start_what_waits()
-                self._changed.notify_all()
-                self._changed.wait(_LOOK_EACH_S if self._running else None)
+                continue
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._is_closed)
+        for run in self._running:
+            _close(run)
+
+    def _start_what_waits(self) -> None:
+        while self._waiting and len(self._running) < _AT_ONCE and not self._is_closed:
+            name, document = self._waiting[0]
+            failed, started = [], []
+            try:
+                started = [_started(self._command, name, document)]
+            except OSError as error:
+                failed = [Failure(name, f"cannot be run: {error.strerror or error}")]
+            with self._changed:
+                self._waiting.popleft()
+                self._running += started
+                self._note(failed)
 
     def _end_what_is_due(self) -> None:
         for run in list(self._running):
             status = run.process.poll()
-            _read(run)
-            late = time.monotonic() - run.began_s > self._limit_s
-            if status is None and not late:
+            is_late = time.monotonic() - run.began_s > self._limit_s
+            if status is None and not is_late:
                 continue
-            self._running.remove(run)
             _close(run)
+            failed = []
             if status is None:
                 why = f"killed after {self._limit_s:g} s, since it had not ended"
-                self._failed.append(Failure(run.name, why))
+                failed = [Failure(run.name, why)]
             elif status:
-                self._failed.append(Failure(run.name, _said(status, run)))
+                failed = [Failure(run.name, _said(status, run))]
+            with self._changed:
+                self._running.remove(run)
+                self._note(failed)
 
-    def _start_what_waits(self) -> None:
-        while self._waiting and len(self._running) < _AT_ONCE:
-            name, document = self._waiting.popleft()
-            try:
-                self._running.append(_started(self._command, name, document))
-            except OSError as error:
-                self._failed.append(Failure(name, f"cannot be run: {error.strerror or error}"))
+    def _note(self, failed: list[Failure]) -> None:
+        if not self._is_closed:  # else that has been told of, or is not asked for
+            self._failed += failed
+        self._changed.notify_all()
 
 
 def _started(command: str, name: str, document: bytes) -> _Running:
@@ -142,44 +166,52 @@ def _started(command: str, name: str, document: bytes) -> _Running:
             stderr=subprocess.PIPE,
             bufsize=0,
             start_new_session=True,
-            preexec_fn=_mind_signals,
+            preexec_fn=as_started,
         )
     assert process.stderr is not None
     os.set_blocking(process.stderr.fileno(), False)
-    return _Running(name, process, time.monotonic(), bytearray())
+    return _Running(name, process, process.stderr, time.monotonic())
 
 
-def _mind_signals() -> None:  # pragma: no cover - in the child, until its exec
-    """Signals that leakscope holds back (it may run a program) are not held back from this."""
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+def _listen_to(running: Sequence[_Running]) -> None:
+    """Take what they complain of as it comes, so that none need wait for us; for a moment."""
+    poll = select.poll()
+    for run in running:
+        if not run.is_silent:
+            poll.register(run.complaints, select.POLLIN)
+    ready = {handle for handle, _ in poll.poll(_LOOK_EACH_S * 1000)}
+    for run in running:
+        if run.complaints.fileno() in ready:
+            _read(run)
 
 
-def _read(run: _Running) -> None:
-    """Take what it complains of, so that it need not wait for us."""
-    stream: IO[bytes] | None = run.process.stderr
-    assert stream is not None
-    for _ in range(_MOST_PIECES):
-        piece = stream.read(_PIECE)
-        if not piece:  # None where there is nothing now
-            return
-        run.complaint[:] = (run.complaint + piece)[-_MAX_COMPLAINT:]
+def _read(run: _Running) -> bool:
+    """Read a pipe's worth; whether there was something."""
+    piece = run.complaints.read(_PIECE)  # None where there is nothing now
+    run.is_silent = piece == b""
+    run.latest = (run.latest + (piece or b""))[-_MAX_COMPLAINT:]
+    return bool(piece)
 
 
 def _said(status: int, run: _Running) -> str:
     # 128 and the number is what a shell, such as that in between, says of a signal.
     number = -status if status < 0 else status - 128
     ended = f"signal {number}" if number > 0 else f"status {status}"
-    lines = run.complaint.decode("utf-8", "replace").split("\n")
+    lines = run.latest.decode("utf-8", "replace").split("\n")
     last = next((line for line in reversed(lines) if line.strip()), "")
     return f"it ended with {ended}" + (f": {last.strip()}" if last else "")
 
 
 def _close(run: _Running) -> None:
-    """Kill it, and what is left of its session, unless it has ended by itself."""
+    """Kill it, with its process group, unless it has ended by itself; hear its last words."""
     if run.process.returncode is None:  # not reaped yet, so that its number is its own
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(run.process.pid, signal.SIGKILL)
         with contextlib.suppress(subprocess.TimeoutExpired):
             run.process.wait(_GONE_S)
-    assert run.process.stderr is not None
-    run.process.stderr.close()
+    else:
+        # What it left in the background may go on without end.
+        for _ in range(_LAST_PIECES):
+            if not _read(run):
+                break
+    run.complaints.close()

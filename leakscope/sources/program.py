@@ -16,12 +16,13 @@ import psutil
 
 from leakscope.errors import CannotStart, NotExecutable
 from leakscope.sources.relay import Relay
+from leakscope.sources.signals import as_started, is_in_our_group, minded
 
-# How a program is asked to end, and how long it may take. First as by Ctrl-C, on which a Python
-# cleans up and pytest writes its summary; it has as long as `docker stop` gives before it kills.
-# Then as by `kill`, for what takes Ctrl-C for no reason to end, or waits for the threads that leak;
-# that it was told before, and half the time will do.
-_ASKED = ((signal.SIGINT, 10.0), (signal.SIGTERM, 5.0))
+# How long a program may take to end, each time that it is asked. First as by Ctrl-C, on which a
+# Python cleans up and pytest writes its summary: it has as long as `docker stop` gives before it
+# kills. Then as by `kill`, for what takes Ctrl-C for no reason to end, or waits for the threads
+# that leak; that it was told before, and half the time will do.
+_GRACES_S = (10.0, 5.0)
 
 # What a shell adds to the number of the signal that ended a program.
 _BY_SIGNAL = 128
@@ -39,13 +40,13 @@ class Program:
         """Raises CannotStart or NotExecutable."""
         self._relay = relay
         try:
-            self._process = _popen(command, _preparing(relay))
+            self._process = _popen(command, _preparing())
         except FileNotFoundError as error:
             raise CannotStart(_why(command, error)) from None
         except OSError as error:
             raise NotExecutable(_why(command, error)) from None
         self.was_ended = False  # by leakscope
-        relay.begin(self._process.send_signal, self._is_in_our_group)
+        relay.begin(self.pid, self._process.send_signal)
 
     @property
     def pid(self) -> int:
@@ -53,56 +54,59 @@ class Program:
         return self._process.pid
 
     def wait(self) -> int:
-        """Wait for its end; its status as a shell has it, 128 and the number for a signal."""
+        """Wait for its end, until which signals are its own.
+
+        Its status is given as a shell has it, 128 and the number for a signal.
+        """
         status = self._process.wait()
         self._relay.stop()
         return _BY_SIGNAL - status if status < 0 else status
 
-    def end(self, asked: Sequence[tuple[signal.Signals, float]] = _ASKED) -> None:
+    def end(self, graces_s: Sequence[float] = _GRACES_S) -> None:
         """Ask it, and all that descends from it, to end; kill what then has not."""
         self.was_ended = True
-        left: list[psutil.Process] = []
-        for number, grace_s in asked:
+        left: list[psutil.Process] = []  # of its descendants; some may descend from it no more
+        for number, grace_s in zip(_ways_to_ask(), graces_s, strict=False):
             left = [*left, *(new for new in self._descendants() if new not in left)]
-            left = self._asked(number, grace_s, left)
+            self._ask(number, left)
+            left = self._left_after(grace_s, left)
             if self._process.poll() is not None and not left:
                 return
         self._kill(left)
 
-    def _asked(
-        self, number: signal.Signals, grace_s: float, below: list[psutil.Process]
-    ) -> list[psutil.Process]:
-        """Which of its descendants have not ended this long after the signal."""
-        ends_s = time.monotonic() + grace_s
+    def _ask(self, number: signal.Signals, descendants: Sequence[psutil.Process]) -> None:
         is_typed = number is signal.SIGINT  # as a terminal would, to all of the group
-        if not is_typed or self._is_in_our_group():
+        if not is_typed or is_in_our_group(self.pid):
             self._process.send_signal(number)
-        for process in below:
+        for process in descendants:
             # Of one that has ended the PID may be another's by now, which psutil minds.
             with contextlib.suppress(psutil.Error):
-                if not is_typed or _is_in_our_group(process.pid):
+                if not is_typed or is_in_our_group(process.pid):
                     process.send_signal(number)
+
+    def _left_after(
+        self, grace_s: float, descendants: Sequence[psutil.Process]
+    ) -> list[psutil.Process]:
+        """Which of its descendants have not ended when it has, and this time is over."""
+        ends_s = time.monotonic() + grace_s
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(grace_s)
-        _, left = psutil.wait_procs(below, max(ends_s - time.monotonic(), 0.0))
+        _, left = psutil.wait_procs(descendants, max(ends_s - time.monotonic(), 0.0))
         return list(left)
 
-    def _kill(self, left: list[psutil.Process]) -> None:
+    def _kill(self, descendants: Sequence[psutil.Process]) -> None:
         """Kill these, itself, and what they start meanwhile: what is stopped first starts none."""
         self._process.send_signal(signal.SIGSTOP)
-        held: list[psutil.Process] = []
-        while new := [some for some in (*left, *self._descendants()) if some not in held]:
+        stopped: list[psutil.Process] = []
+        while new := [p for p in (*descendants, *self._descendants()) if p not in stopped]:
             for process in new:
                 with contextlib.suppress(psutil.Error):
                     process.suspend()
-            held += new
+            stopped += new
         self._process.kill()
-        for process in held:
+        for process in stopped:
             with contextlib.suppress(psutil.Error):
                 process.kill()
-
-    def _is_in_our_group(self) -> bool:
-        return _is_in_our_group(self.pid)
 
     def _descendants(self) -> list[psutil.Process]:
         try:
@@ -111,12 +115,13 @@ class Program:
             return []
 
 
-def _is_in_our_group(pid: int) -> bool:
-    """Whether it gets what is sent to the whole of leakscope's process group, as keys are."""
-    try:
-        return os.getpgid(pid) == os.getpgrp()
-    except ProcessLookupError:
-        return False
+def _ways_to_ask() -> list[signal.Signals]:
+    """The signals by which a program is asked to end, one after the other.
+
+    Where SIGINT is ignored, as in the background of a script, the program was started to ignore it.
+    """
+    first = [signal.SIGINT] if minded([signal.SIGINT]) else []
+    return [*first, signal.SIGTERM]
 
 
 def _popen(command: Sequence[str], prepare: Callable[[], None]) -> subprocess.Popen[bytes]:
@@ -133,13 +138,13 @@ def _popen(command: Sequence[str], prepare: Callable[[], None]) -> subprocess.Po
     return subprocess.Popen(["/bin/sh", script, *command[1:]], close_fds=False, preexec_fn=prepare)
 
 
-def _preparing(relay: Relay) -> Callable[[], None]:
+def _preparing() -> Callable[[], None]:
     allow = _allowing_to_trace(os.getpid())
 
     def prepare() -> None:  # pragma: no cover - in the child, until its exec
         if allow is not None:
             allow()
-        relay.let_go()
+        as_started()
 
     return prepare
 

@@ -99,12 +99,14 @@ class Rounds:
         redaction: Redaction = Redaction.SECRETS,
         may_be_none: bool = False,
         on_refusal: Callable[[LeakscopeError], None] | None = None,
+        begins_after_s: float = 0.0,
         open_source: Callable[[int], Source] | None = None,
         describe: Callable[[int], Target] | None = None,
     ) -> None:
         """`may_be_none`: there need not be a Python process, for one may come yet.
 
         `on_refusal` is told why the first of those that cannot be looked at cannot, at once.
+        `begins_after_s`: how long to leave them alone, for they have just been started.
         """
         self.clock = Clock()
         self.ended_by = EndedBy.ONE_SAMPLE
@@ -113,6 +115,7 @@ class Rounds:
         self._stop = stop
         self._may_be_none = may_be_none
         self._on_refusal = on_refusal
+        self._begins_after_s = begins_after_s
         self._members: dict[Found, _Member] = {}
         self._next_number = 0
         self._cost_of_ended = NO_COST
@@ -133,6 +136,7 @@ class Rounds:
 
     def rounds(self) -> Iterator[tuple[Event, ...]]:
         """What comes in, once an interval. Raises LeakscopeError when nothing can be looked at."""
+        self._stop.wait(self._begins_after_s)
         timetable = Timetable(self._schedule, self._stop, self.clock)
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             while True:

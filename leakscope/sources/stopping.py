@@ -7,9 +7,11 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from types import FrameType
 from typing import NoReturn
+
+from leakscope.sources.signals import minded
 
 
 class Stop:
@@ -59,14 +61,19 @@ class Stop:
 
 @contextlib.contextmanager
 def stopped_by_signals(stop: Stop) -> Iterator[None]:
-    """SIGINT, SIGTERM and SIGHUP end the watch; a second SIGINT the program, with status 130."""
+    """SIGINT, SIGTERM and SIGHUP end the watch; a second SIGINT the program, with status 130.
+
+    A hangup that was to be ignored stays so: nohup asks for that. An interrupt does not. A script
+    has what it starts by `&` ignore those that are typed, lest they end it without its results;
+    this one ends with them, and `kill -INT` means it.
+    """
 
     def handler(number: int, _frame: FrameType | None) -> None:
         if stop.signalled and number == signal.SIGINT:
             _die()
         stop.set()
 
-    with _handled(handler):
+    with _handled({signal.SIGINT, signal.SIGTERM, *minded([signal.SIGHUP])}, handler):
         yield
 
 
@@ -77,20 +84,15 @@ def ended_by_signals() -> Iterator[None]:
     def handler(number: int, _frame: FrameType | None) -> None:
         raise SystemExit(128 + number)
 
-    with _handled(handler):
+    with _handled(minded([signal.SIGINT, signal.SIGTERM, signal.SIGHUP]), handler):
         yield
 
 
 @contextlib.contextmanager
-def _handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Has a handler for the signals that ask a program to end; of hangups only if they are minded.
-
-    A hangup that was to be ignored stays so: nohup asks for that.
-    """
-    ending = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        ending.append(signal.SIGHUP)
-    before = {number: signal.signal(number, handler) for number in ending}
+def _handled(
+    numbers: Iterable[int], handler: Callable[[int, FrameType | None], None]
+) -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield
     finally:

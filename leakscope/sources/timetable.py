@@ -10,6 +10,9 @@ from leakscope.sources.stopping import Clock, Stop
 # The first round is late by as much as it took to start; a last one that is due that much after
 # the end is still within the duration that was asked for.
 _LATE_S = 0.1
+# How long until it is tried again where there was nothing to look at yet, whatever the interval: to
+# find that takes some milliseconds.
+_SOON_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +54,15 @@ class Timetable:
     def wait(self, *, counts: bool = True) -> EndedBy | None:
         """Wait after a round until the next is due; the reason when there is to be none.
 
-        A round that does not count is one more than the schedule asks for.
+        A round that does not count is one more than the schedule asks for, and the next comes soon.
         """
         self._taken += counts
         schedule = self._schedule
         if schedule.count is not None and self._taken >= schedule.count:
             return EndedBy.COUNT
         due_s, end_s = self.due_s(), schedule.duration_s
+        if not counts:
+            due_s = min(due_s, self._clock.elapsed_s() + _SOON_S)
         is_last = self._is_after_the_end(due_s)
         until_s = end_s if is_last and end_s is not None else due_s
         self._stop.wait(until_s - self._clock.elapsed_s())

@@ -86,6 +86,22 @@ def test_a_signal_ends_a_watch_with_its_report(service, number):
     assert summary["samples"] >= 2
 
 
+def test_in_the_background_of_a_script_an_interrupt_ends_it_as_well(service, tmp_path):
+    """Such a shell has it ignored by what it starts there."""
+    report = tmp_path / "report"
+    words = ("watch", str(service.pid), "--json", "-o", str(report))
+    command = shlex.join([sys.executable, "-m", "leakscope", *words])
+    with subprocess.Popen(
+        ["sh", "-c", f"{command} & echo $!; wait $!"], stdout=subprocess.PIPE, text=True
+    ) as script:
+        assert script.stdout is not None
+        pid = int(script.stdout.readline())
+        wait_for(lambda: report.exists() and '"type":"sample"' in report.read_text())
+        os.kill(pid, signal.SIGINT)
+        assert script.wait(30) == 0
+    assert checked_lines(report.read_text())[-1]["ended_by"] == "signal"
+
+
 def test_a_signal_does_not_wait_for_the_next_sample(service):
     with watching(service.pid, "--interval", "1h") as watch:
         watch.until("sample")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -48,9 +49,9 @@ def test_what_fails_is_told_in_one_line(command, why):
 @pytest.mark.fault(
     "Input and output",
     "the command of `--on-leak` hangs, and ignores SIGTERM",
-    "It is killed after 30 s with all that it started, and one line says so; the watch goes on.",
+    "It is killed after 30 s with its process group, and one line says so; the watch goes on.",
 )
-def test_what_hangs_is_killed_with_all_that_it_started(tmp_path):
+def test_what_hangs_is_killed_with_its_process_group(tmp_path):
     hook = Hook(f"trap '' TERM; sleep 60 & echo $! > {tmp_path}/pid; wait", limit_s=0.3)
     began_s = time.monotonic()
     (failure,) = failures(hook)
@@ -72,6 +73,45 @@ def test_what_complains_without_end_holds_nobody_up():
     began_s = time.monotonic()
     assert len(hook.finish()) == 1
     assert time.monotonic() - began_s < 2
+
+
+def test_what_complains_a_lot_is_not_slowed():
+    began_s = time.monotonic()
+    command = "head -c 300000000 /dev/zero | tr '\\0' x >&2; echo; echo at last >&2; exit 3"
+    assert failures(Hook(command))[0].why.endswith("at last")
+    assert time.monotonic() - began_s < 15
+
+
+def test_one_that_closes_what_it_complains_through_takes_no_time_of_ours(tmp_path):
+    hook = Hook("exec 2>&-; sleep 0.8; exit 3")
+    began_s = time.process_time()
+    assert failures(hook) == [Failure("leak-0", "it ended with status 3")]
+    assert time.process_time() - began_s < 0.3
+
+
+def test_nobody_waits_for_what_is_being_started_or_killed(monkeypatch):
+    """Whoever watches asks for failures after each round."""
+    slow = threading.Event()
+
+    def started(*_):
+        slow.wait(10)
+        raise OSError(0, "at last")
+
+    monkeypatch.setattr("leakscope.sources.hook._started", started)
+    hook = Hook("true")
+    hook.run("leak-0", b"")
+    began_s = time.monotonic()
+    hook.run("leak-1", b"")
+    assert hook.failures() == []
+    assert time.monotonic() - began_s < 5
+    slow.set()
+    assert [failure.why for failure in hook.finish()] == ["cannot be run: at last"] * 2
+
+
+def test_what_has_left_its_group_is_not_killed(tmp_path):
+    hook = Hook(f"setsid sh -c 'echo $$ > {tmp_path}/pid; exec sleep 60' & sleep 60", limit_s=1)
+    assert len(failures(hook)) == 1
+    os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)  # it is there
 
 
 def test_a_few_run_at_once_and_the_others_after_them(tmp_path):

@@ -8,6 +8,7 @@ import fcntl
 import json
 import os
 import pty
+import select
 import shlex
 import shutil
 import signal
@@ -275,6 +276,267 @@ def test_in_a_terminal_an_interrupt_reaches_the_program_once(interrupt):
     assert "ended because the target exited" in report
 
 
+# What a launcher may leave behind for what it executes.
+IGNORING = """
+import os, signal, sys
+for name in sys.argv[1].split(","):
+    signal.signal(getattr(signal, name), signal.SIG_IGN)
+os.execvp(sys.argv[2], sys.argv[2:])
+"""
+
+
+def ignoring(*names: str) -> tuple[str, ...]:
+    return (sys.executable, "-c", IGNORING, ",".join(names))
+
+
+@pytest.mark.fault(
+    "The target lives its life",
+    "`run`: whoever started leakscope ignores the signal that tells of a child's end (SIGCHLD)",
+    "The status is the program's own all the same, and the program ignores that signal as well.",
+)
+def test_whoever_ignores_its_children_is_told_the_status_all_the_same():
+    script = "import signal; print(signal.getsignal(signal.SIGCHLD).name); exit(7)"
+    with run("-q", "--", sys.executable, "-c", script, launcher=ignoring("SIGCHLD")) as process:
+        assert line_of(process) == "SIG_IGN"
+        assert process.wait(ENDS_WITHIN_S) == 7
+
+
+def test_where_all_signals_are_ignored_the_status_is_the_programs():
+    every = ("SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1", "SIGUSR2")
+    with run("-q", "--", "sh", "-c", "exit 3", launcher=ignoring(*every)) as process:
+        assert process.wait(ENDS_WITHIN_S) == 3, process.stderr and process.stderr.read()
+
+
+def test_what_is_ignored_where_leakscope_was_started_stays_so(tmp_path):
+    report = tmp_path / "report"
+    options = ("-o", str(report), "--json", "--", sys.executable, "-c", TOLD)
+    with run(*options, launcher=ignoring("SIGINT")) as process:
+        assert line_of(process) == "ready"
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+        process.send_signal(signal.SIGTERM)
+        assert line_of(process) == f"[{int(signal.SIGTERM)}]"
+        assert process.wait(ENDS_WITHIN_S) == 7
+    assert summary_of(report)["ended_by"] == "target exited"
+
+
+# A signal to leakscope ends neither it nor its report, whatever it means to the program.
+ANY = """
+import signal, sys, time
+def told(number, frame):
+    print(number, flush=True)
+for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+    signal.signal(number, told)
+print("ready", flush=True)
+while True:
+    time.sleep(60)
+"""
+FOR_ANOTHER = ("ALRM", "VTALRM", "TTIN", "TTOU", "TSTP", "CONT", "WINCH", "ABRT", "RTMIN", "RTMAX")
+
+
+@pytest.mark.fault(
+    "The target lives its life",
+    "`run`: signals of all kinds are sent to leakscope: SIGALRM, SIGTTIN, SIGWINCH, for real time",
+    "The program gets each of them, and leakscope goes on.",
+)
+def test_what_is_meant_for_the_program_is_passed_on_whatever_it_is(tmp_path):
+    report = tmp_path / "report"
+    with run("-o", str(report), "--json", "--", sys.executable, "-c", ANY) as process:
+        assert line_of(process) == "ready"
+        for name in FOR_ANOTHER:
+            number = getattr(signal, f"SIG{name}")
+            process.send_signal(number)
+            assert line_of(process) == str(int(number)), name
+        only_program(process).kill()
+        assert process.wait(ENDS_WITHIN_S) == 128 + signal.SIGKILL
+    assert summary_of(report)["ended_by"] == "target exited"
+
+
+def only_program(process: subprocess.Popen[str]) -> psutil.Process:
+    """What a `leakscope run` has started, of those that it has for itself."""
+    return program_of(psutil.Process(process.pid))
+
+
+def program_of(leakscope: psutil.Process) -> psutil.Process:
+    # What has been forked and not executed anything yet still looks like leakscope.
+    of_leakscope = leakscope.cmdline()
+    (program,) = (
+        one
+        for one in leakscope.children()
+        if one.cmdline() not in ([], ["cat"], of_leakscope) and "py-spy" not in one.name()
+    )
+    return program
+
+
+def test_a_signal_for_real_time_is_passed_on_as_often_as_it_came():
+    script = """
+import signal
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGRTMIN})
+print("ready", flush=True)
+for _ in range(3):
+    print(signal.sigwait({signal.SIGRTMIN}), flush=True)
+"""
+    with run("-q", "-o", os.devnull, "--", sys.executable, "-c", script) as process:
+        assert line_of(process) == "ready"
+        for _ in range(3):
+            process.send_signal(signal.SIGRTMIN)
+        assert [line_of(process) for _ in range(3)] == [str(int(signal.SIGRTMIN))] * 3
+        assert process.wait(ENDS_WITHIN_S) == 0
+
+
+# A second signal would cut the cleaning up short.
+CLEANING_UP = """
+import time
+try:
+    print("ready", flush=True)
+    time.sleep(60)
+finally:
+    time.sleep(0.7)
+    print("cleaned up", flush=True)
+"""
+
+
+@pytest.mark.fault(
+    "The target lives its life",
+    "`run`: a signal is sent to the whole process group, as `timeout` does, or to each process",
+    "The program gets it once.",
+)
+@pytest.mark.parametrize("to", ["the group", "the group, and leakscope first", "each"])
+def test_what_reaches_the_program_as_well_is_not_passed_on(to):
+    words = ("-q", "-o", os.devnull, sys.executable, "-c", CLEANING_UP)
+    with run(*words, launcher=("setsid",)) as process:
+        assert line_of(process) == "ready"
+        if to.endswith("first"):
+            process.send_signal(signal.SIGINT)
+        if to == "each":
+            for one in psutil.Process(process.pid).children():
+                one.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGINT)
+        else:
+            os.killpg(process.pid, signal.SIGINT)
+        assert line_of(process) == "cleaned up"
+        assert process.wait(ENDS_WITHIN_S) in (1, 128 + signal.SIGINT)
+
+
+def test_the_witness_ends_with_leakscope_even_if_that_is_killed():
+    with run("-q", "-o", os.devnull, "sh", "-c", "echo $$; sleep 60") as process:
+        program = psutil.Process(int(line_of(process)))
+        until(lambda: len(psutil.Process(process.pid).children()) >= 2)
+        witness, *_ = (one for one in psutil.Process(process.pid).children() if one.name() == "cat")
+        process.kill()
+        process.wait(ENDS_WITHIN_S)
+        until(lambda: has_ended(witness))
+        assert not has_ended(program)
+        for one in (*program.children(), program):
+            one.kill()
+
+
+# A shell with job control, as far as it matters here: it waits for a job to end or to stop.
+JOB_CONTROL = """
+import os, signal, sys
+signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+terminal = os.open("/dev/tty", os.O_RDWR)
+job = os.fork()
+if not job:
+    os.setpgid(0, 0)
+    os.tcsetpgrp(terminal, os.getpid())
+    signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+    os.execvp(sys.argv[1], sys.argv[1:])
+while True:
+    _, status = os.waitpid(job, os.WUNTRACED)
+    if not os.WIFSTOPPED(status):
+        break
+    os.tcsetpgrp(terminal, os.getpgrp())
+    print("stopped", flush=True)
+    input()
+    os.tcsetpgrp(terminal, job)
+    os.killpg(job, signal.SIGCONT)
+os.tcsetpgrp(terminal, os.getpgrp())
+print("status", os.waitstatus_to_exitcode(status), flush=True)
+"""
+COUNTING = """
+import time
+for n in range(10**6):
+    print("tick", flush=True)
+    time.sleep(0.1)
+"""
+
+
+@contextlib.contextmanager
+def in_a_terminal(*words: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """A process that leads a session at a terminal, and the keyboard of that."""
+    keyboard, terminal = pty.openpty()
+
+    def take_terminal() -> None:
+        os.setsid()
+        fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+
+    with subprocess.Popen(
+        words, stdin=terminal, stdout=terminal, stderr=terminal, preexec_fn=take_terminal
+    ) as process:
+        os.close(terminal)
+        try:
+            yield process, keyboard
+        finally:
+            for one in psutil.Process(process.pid).children(recursive=True):
+                one.kill()
+            process.kill()
+            os.close(keyboard)
+
+
+def read_until(handle: int, word: bytes) -> bytes:
+    """What a terminal shows, until it shows this."""
+    said = b""
+    deadline = time.monotonic() + ENDS_WITHIN_S
+    while word not in said:
+        ready, _, _ = select.select([handle], [], [], max(deadline - time.monotonic(), 0))
+        assert ready, f"no {word!r} in {said!r}"
+        said += os.read(handle, 4096)
+    return said
+
+
+@pytest.mark.fault(
+    "The target lives its life",
+    "`run`: Ctrl-Z is typed, or the program stops itself, and `fg` follows",
+    "leakscope and the program stop, so that the shell says so, and both go on.",
+)
+@pytest.mark.parametrize("how", ["Ctrl-Z", "SIGTSTP to leakscope", "SIGSTOP to the program"])
+def test_in_a_terminal_both_stop_and_go_on(how):
+    words = (*run_command("-q", "-o", os.devnull), sys.executable, "-c", COUNTING)
+    with in_a_terminal(sys.executable, "-c", JOB_CONTROL, *words) as (shell, keyboard):
+        for _ in range(2):
+            read_until(keyboard, b"tick")
+            (job,) = psutil.Process(shell.pid).children()
+            program = program_of(job)
+            if how == "Ctrl-Z":
+                os.write(keyboard, b"\x1a")
+            elif how == "SIGTSTP to leakscope":
+                job.send_signal(signal.SIGTSTP)
+            else:
+                program.send_signal(signal.SIGSTOP)
+            read_until(keyboard, b"stopped")
+            assert {job.status(), program.status()} == {psutil.STATUS_STOPPED}
+            os.write(keyboard, b"\n")
+        read_until(keyboard, b"tick")
+        os.write(keyboard, b"\x03")
+        read_until(keyboard, b"status 130")
+
+
+def test_a_program_that_somebody_stops_where_no_shell_waits_is_watched_on(tmp_path):
+    report = tmp_path / "report"
+    options = ("-n", "200ms", "--json", "-o", str(report))
+    with run(*options, *SERVICE) as process:
+        assert line_of(process) == "ready"
+        until(lambda: bool(latest_sizes(report)))
+        only_program(process).suspend()
+        lines = len(report.read_text().splitlines())
+        until(lambda: len(report.read_text().splitlines()) > lines + 3)
+        only_program(process).resume()
+        assert process.stdin is not None
+        process.stdin.close()
+        assert process.wait(ENDS_WITHIN_S) == 0
+
+
 # In a process of its own: a signal goes to any thread that does not hold it back, and the tests
 # have threads.
 HELD = """
@@ -336,7 +598,7 @@ def test_with_exit_on_leak_all_that_was_started_is_ended(tmp_path):
     with run(*options, "sh", "-c", f"{shlex.join(SERVICE)}; true") as process:
         assert line_of(process) == "ready"
         assert line_of(process, "autoleak 2") == "leaking 2 per second"
-        (shell,) = psutil.Process(process.pid).children()
+        (shell,) = (one for one in psutil.Process(process.pid).children() if one.children())
         (service,) = shell.children()
         assert process.wait(60) == 1
     until(lambda: has_ended(service))
@@ -361,9 +623,38 @@ def test_what_is_ended_is_asked_first_and_then_killed(traps, status):
         shell = psutil.Process(program.pid)
         until(lambda: bool(shell.children()))
         (child,) = shell.children()
-        program.end(((signal.SIGINT, 0.2), (signal.SIGTERM, 0.5)))
+        program.end((0.2, 0.5))
         assert program.wait() == status
     until(lambda: has_ended(child))
+
+
+def test_where_ctrl_c_is_ignored_a_program_is_asked_by_sigterm_at_once():
+    script = """
+import sys
+from leakscope.sources.program import started
+with started(["sh", "-c", "trap 'exit 5' TERM; echo; while :; do sleep 0.01; done"]) as program:
+    sys.stdin.readline()
+    program.end((60.0, 60.0))
+    print(program.wait())
+"""
+    done = subprocess.Popen(
+        [*ignoring("SIGINT"), sys.executable, "-c", script],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with done as process:
+        assert line_of(process) == ""
+        assert line_of(process, "end it") == "5"
+        assert process.wait(ENDS_WITHIN_S) == 0
+
+
+def test_what_runs_for_a_second_is_looked_at_however_far_apart_samples_are(tmp_path):
+    report = tmp_path / "report"
+    words = (sys.executable, "-c", "import time; time.sleep(1.5)")
+    done = leakscope_cli("run", "-n", "30s", "--json", "-o", report, "--", *words)
+    assert done.returncode == 0, done.stderr
+    assert of_type(checked_lines(report.read_text()), "sample")
 
 
 def latest_sizes(report: Path) -> list[int]:
