@@ -91,14 +91,8 @@ class ShellCommand(click.ParamType[str]):
         return str(value)
 
 
-_NO_FILE = "it is empty, and names no file"
-
-
-class InFile(click.Path):
-    """A file to read."""
-
-    def __init__(self) -> None:
-        super().__init__(dir_okay=False)
+class _File(click.Path):
+    """A file by its name; that of a variable which is not set is none."""
 
     def convert(
         self,
@@ -107,11 +101,18 @@ class InFile(click.Path):
         ctx: click.Context | None,
     ) -> Any:
         if not os.fspath(value):
-            self.fail(_NO_FILE, param, ctx)
+            self.fail("it is empty, and names no file", param, ctx)
         return super().convert(value, param, ctx)
 
 
-class OutFile(click.Path):
+class InFile(_File):
+    """A file to read."""
+
+    def __init__(self) -> None:
+        super().__init__(dir_okay=False)
+
+
+class OutFile(_File):
     """A file to write, which no other option of the command line names as well."""
 
     def __init__(self, *, allow_dash: bool = False) -> None:
@@ -124,8 +125,6 @@ class OutFile(click.Path):
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> Any:
-        if not os.fspath(value):
-            self.fail(_NO_FILE, param, ctx)
         path = os.fspath(super().convert(value, param, ctx))
         if path == "-":
             if not self.allow_dash:
