@@ -74,7 +74,7 @@ def check_is_private(folder: Path) -> None:
     found = folder.lstat()
     is_ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
     if not is_ours or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise OSError(errno.EPERM, "others can write there")
+        raise OSError(errno.EPERM, "not a folder of yours alone")
 
 
 def join(version: tuple[int, ...]) -> str:

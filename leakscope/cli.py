@@ -14,6 +14,7 @@ import click
 from leakscope import __version__
 from leakscope.errors import LeakscopeError, UsageProblem
 from leakscope.output import ClosedPipe, say, silence_stderr, silence_stdout
+from leakscope.sources.signals import mind_children
 
 # Statuses that are not of an error class: a second Ctrl-C, and what a shell gives for SIGPIPE.
 INTERRUPTED = 130
@@ -78,6 +79,7 @@ def cli() -> None:
 def main(args: list[str] | None = None) -> NoReturn:
     """Run the command line and end the program with its status."""
     _open_missing_streams()
+    mind_children()
     try:
         status = _run(sys.argv[1:] if args is None else args)
     except (ClosedPipe, BrokenPipeError):

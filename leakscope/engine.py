@@ -359,8 +359,8 @@ class Engine:
         if not stops:
             return ()
         return (
-            "work done while something else stopped the whole process, as `py-spy dump` does: "
-            f"seen {_times(stops)}; that its threads ran then is not taken for use",
+            f"use, when something else stopped the whole process, {_times(stops)} (`py-spy dump` "
+            "does that): its threads ran then, and that is not taken for use",
         )
 
     def _left_out(self) -> tuple[str, ...]:

@@ -254,7 +254,7 @@ class History:
     def _count_runs(self, changes: Changes) -> None:
         stopped = self._merely_stopped(changes)
         # One that is seen twice, while it holds and when it is over, is one.
-        self.stops += bool(stopped) and not self._was_held
+        self.stops += not self._was_held and (changes.is_stopped or bool(stopped))
         self._was_held = changes.is_stopped
         for moved in changes.ran:
             track = self.tracks[moved.key]

@@ -7,7 +7,7 @@ and its verdict is a series of its own: when either changes, no other series bre
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from leakscope import __version__
@@ -56,11 +56,7 @@ def families(report: Report) -> Iterator[Family]:
 
     Nothing is remembered from one report to the next, so a group that has ended has no figures.
     """
-    told = _Told(report, _suspects(report))
-    for row in _FAMILIES:
-        samples = tuple(row.samples_of(told))
-        if samples:
-            yield row.family(samples)
+    yield from _told_by(_FAMILIES, _Told(report, _suspects(report)))
 
 
 def without_process(report: Report | None = None) -> Iterator[Family]:
@@ -71,11 +67,14 @@ def without_process(report: Report | None = None) -> Iterator[Family]:
     """
     yield _PROCESSES.family((Sample({}, 0),))
     if report:
-        told = _Told(report, ())
-        for row in _OF_LOOKING:
-            samples = tuple(row.samples_of(told))
-            if samples:
-                yield row.family(samples)
+        yield from _told_by(_OF_LOOKING, _Told(report, ()))
+
+
+def _told_by(rows: Iterable[_Row], told: _Told) -> Iterator[Family]:
+    for row in rows:
+        samples = tuple(row.samples_of(told))
+        if samples:
+            yield row.family(samples)
 
 
 def _alone(value: float | None) -> Iterator[Sample]:

@@ -87,7 +87,7 @@ class Snapshot:
     os_threads: int | None = None  # threads that the kernel counts
     native: int | None = None  # of these, those that are not Python's and so have no stack here
     tries: int = 1  # dumps that it took to get this one
-    is_stopped: bool = False  # something held the whole process when it was looked at
+    is_stopped: bool = False  # something held its main thread when it was looked at
 
 
 @dataclass(frozen=True, slots=True)

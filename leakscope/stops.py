@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from leakscope.model import Ran, ThreadKey
 
-# Of fewer threads all may well happen to run between two looks.
+# Of fewer threads nine in ten that ran equally often are all of them, which chance makes.
 MIN_RESTED = 8
 # Threads of one stack are woken together by whatever serves them: a message to all clients, the end
 # of a lock. Nothing but a stop wakes those of three as well as all others in one interval.
@@ -40,12 +40,15 @@ def merely_stopped(
     """The threads that ran because they were stopped, and for no other reason.
 
     `others` were there all the time as well, and have not run. The process was held at the look
-    before, or is at this one: then part of a stop lies in between. Of threads that work or poll
-    nothing is said: what they did comes on top.
+    before, or is at this one: then a stop, or a half of it, lies in between, and it takes neither
+    many threads nor all to tell. Of threads that work or poll nothing is said: what they did comes
+    on top.
     """
     if was_held or is_held:
-        runs = was_held + is_held  # to go on, and to stop
-        return frozenset(one.ran.key for one in woken if one.rested and one.ran.runs == runs)
+        # Each half is a run. Which of them lies on which side of a look is not told to the moment.
+        return frozenset(
+            one.ran.key for one in woken if one.rested and one.ran.runs <= RUNS_OF_A_STOP
+        )
     if others:
         return frozenset()
     rested = [one for one in woken if one.rested]

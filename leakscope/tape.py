@@ -56,7 +56,7 @@ MARK = "leakscope_recording"
 #   r        threads that ran: [number, runs, cpu ticks]
 #   k        1: no stacks were read, only counters; or in words, why there are no stacks though
 #            it was time to read them
-#   h        1: something held the whole process when it was looked at
+#   h        1: something held the main thread when it was looked at
 #   missed   why there is no sample
 # Now and then there is a line of what the process takes up, and of the limits of that:
 #   usage    [seconds since the watch began, threads, resident bytes, descriptors]

@@ -96,7 +96,7 @@ BESIDE: dict[str, tuple[Callable[[Command], Command], _Made]] = {
             type=OutFile(),
             metavar="FILE.prom",
             help="Keep the metrics in this file, for node_exporter's textfile collector; it is "
-            "replaced each 5 s. Needs leakscope[prometheus].",
+            "replaced each 5 s, or each interval. Needs leakscope[prometheus].",
         ),
         _textfile,
     ),

@@ -15,7 +15,7 @@ from leakscope.renderers import junit
 from leakscope.report import Report
 
 
-class TestCase:
+class JUnitCase:
     """Written at the end, and where there is no report: an older file is not to pass for it."""
 
     def __init__(self, path: str, name: str, fail_on: tuple[str, ...]) -> None:
@@ -40,10 +40,10 @@ class TestCase:
             self._out.close()
 
 
-def case_at(path: str) -> TestCase:
+def case_at(path: str) -> JUnitCase:
     """The test case of the command that runs now."""
     asked = click.get_current_context().params
-    return TestCase(path, _name(asked), asked["fail_on"])
+    return JUnitCase(path, _name(asked), asked["fail_on"])
 
 
 def _name(asked: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ from leakscope.commands.options import (
 )
 from leakscope.commands.printing import OF_RANKINGS, write
 from leakscope.errors import UsageProblem
-from leakscope.printable import printable
+from leakscope.output import say
 
 if TYPE_CHECKING:
     from leakscope.ranking import Ranking
@@ -84,7 +84,7 @@ def ranked(reports: Iterable[str], *, quiet: bool) -> Ranking:
                 more = f" and {found.lines - 1} more" if found.lines > 1 else ""
                 why = f"{found.where}{more}: no report begins there"
             if not quiet:
-                click.echo(f"leakscope: left out: {printable(why)}", err=True)
+                say(f"left out: {why}")
     ranking = ranker.ranking(unreadable, other_lines)
     if not ranking.reports:
         raise UsageProblem(
@@ -92,5 +92,5 @@ def ranked(reports: Iterable[str], *, quiet: bool) -> Ranking:
             "It reads `leakscope dump --json`, `watch --json` and `replay --json`; gzipped or not.",
         )
     if (unreadable or other_lines) and not quiet:
-        click.echo(f"leakscope: {what_was_read(ranking)}", err=True)
+        say(what_was_read(ranking))
     return ranking

@@ -27,7 +27,7 @@ from leakscope.commands.options import (
 )
 from leakscope.commands.printing import OF_REPORTS, write
 from leakscope.commands.statuses import status_of
-from leakscope.printable import printable
+from leakscope.output import say
 from leakscope.redaction import Redaction, redacted
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def command(
         file, view_of(group_by, ignore, baseline, excuses), until, redaction=redact
     )
     if lost and not quiet:
-        click.echo(f"leakscope: {printable(file)} is cut off: {printable(lost)}", err=True)
+        say(f"{file} is cut off: {lost}")
     show = partial(write, report, OF_REPORTS, format_, output, color)
     if beside:
         _show_beside(show, report, beside)

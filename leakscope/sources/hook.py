@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import IO, NamedTuple
 
-from leakscope.sources.signals import as_started, mind_children
+from leakscope.sources.signals import as_started
 
 # A message to a chat or a pager takes seconds where the network is slow; what takes longer hangs.
 LIMIT_S = 30.0
@@ -60,7 +60,6 @@ class Hook:
     """
 
     def __init__(self, command: str, limit_s: float = LIMIT_S) -> None:
-        mind_children()  # how the command ends is told
         self._command = command
         self._limit_s = limit_s
         self._waiting: deque[tuple[str, bytes]] = deque()
@@ -124,8 +123,9 @@ class Hook:
             failed, started = [], []
             try:
                 started = [_started(self._command, name, document)]
-            except OSError as error:
-                failed = [Failure(name, f"cannot be run: {error.strerror or error}")]
+            except (OSError, subprocess.SubprocessError) as error:
+                why = getattr(error, "strerror", None) or error
+                failed = [Failure(name, f"cannot be run: {why}")]
             with self._changed:
                 self._waiting.popleft()
                 self._running += started

@@ -67,6 +67,7 @@ class Join:
         self._native: set[ThreadKey] = set()  # those that are not Python's
         self._python: set[ThreadKey] = set()  # those of the latest dump with the main thread in it
         self._shifted: dict[ThreadKey, int] = {}  # times that our own dumps made a thread run
+        self._is_stopped = False  # it was held when they were counted since the sample before
         self._ended = 0  # threads that ended since the last dump
         self.last_cpu_s = 0.0
         self.longest_dump_s = 0.0
@@ -86,7 +87,10 @@ class Join:
 
     def count(self) -> None:
         """Read the counters. Raises NoSuchProcess when the process has gone."""
+        # On both sides of it, since counters that a stop has moved are to be told with it.
+        self._is_stopped |= kernel.is_stopped(self._pid)
         now = self._tasks.counters()
+        self._is_stopped |= kernel.is_stopped(self._pid)
         if now is None:
             if kernel.ON_LINUX:
                 raise NoSuchProcess(f"process {self._pid} has ended")
@@ -144,7 +148,7 @@ class Join:
 
     def tick(self, unread: str | None = None, tries: int = 0) -> Tick:
         """What the kernel alone says now; `unread` is why there are no stacks, if by a fault."""
-        changed, gone = self._taken()
+        changed, gone, is_stopped = self._taken()
         counts = {known.key: known.counts for known in changed if known.key not in self._native}
         return Tick(
             time.time(),
@@ -156,16 +160,17 @@ class Join:
             len(self._native) if self._has_stacks else None,
             unread,
             tries,
-            kernel.is_stopped(self._pid),
+            is_stopped,
         )
 
-    def _taken(self) -> tuple[list[_Counted], tuple[ThreadKey, ...]]:
-        """Who is new or has run, and who has ended, since the sample before."""
+    def _taken(self) -> tuple[list[_Counted], tuple[ThreadKey, ...], bool]:
+        """Who is new or has run, who has ended, whether it was held: since the sample before."""
         changed = [self._counted[tid] for tid in self._changed]
-        gone = tuple(self._gone)
+        gone, is_stopped = tuple(self._gone), self._is_stopped
         self._changed.clear()
         self._gone.clear()
-        return changed, gone
+        self._is_stopped = False
+        return changed, gone, is_stopped
 
     # --- with a dump ----------------------------------------------------------------------------
 
@@ -202,7 +207,7 @@ class Join:
         tids = self._tids(dumped)
         native = self._note_native(dumped, tids)
         self._has_stacks = True
-        self._taken()
+        _, _, is_stopped = self._taken()
         self._unread, self._moved = set(self._counted), set()
         threads = [
             self._thread(thread, tid) if tid is not None else _without_kernel(self._pid, thread)
@@ -214,9 +219,8 @@ class Join:
         threads += self._others(set(tids.values()), with_unread=with_unread)
         self._ended = 0
         elapsed_s = self._clock.elapsed_s()
-        stopped = kernel.is_stopped(self._pid)
         return Snapshot(
-            time.time(), elapsed_s, tuple(threads), len(self._counted), native, tries, stopped
+            time.time(), elapsed_s, tuple(threads), len(self._counted), native, tries, is_stopped
         )
 
     def _dump(self) -> tuple[DumpedThread, ...]:

@@ -97,7 +97,7 @@ def process_state(pid: int) -> ProcessState | None:
 
 
 def is_stopped(pid: int) -> bool:
-    """Whether something holds the whole process: a tracer, or a signal that stops it."""
+    """Whether something holds the main thread, and so most likely all: a tracer, or a signal."""
     state = process_state(pid)
     return state is not None and state.state in "tT"
 

@@ -48,6 +48,10 @@ class Program:
         self.was_ended = False  # by leakscope
         relay.begin(self.pid, self._process.send_signal)
 
+    def _send(self, number: int) -> None:
+        with contextlib.suppress(PermissionError):  # it may be another user's by now (sudo)
+            self._process.send_signal(number)
+
     @property
     def pid(self) -> int:
         """Its process."""
@@ -77,7 +81,7 @@ class Program:
     def _ask(self, number: signal.Signals, descendants: Sequence[psutil.Process]) -> None:
         is_typed = number is signal.SIGINT  # as a terminal would, to all of the group
         if not is_typed or is_in_our_group(self.pid):
-            self._process.send_signal(number)
+            self._send(number)
         for process in descendants:
             # Of one that has ended the PID may be another's by now, which psutil minds.
             with contextlib.suppress(psutil.Error):
@@ -96,14 +100,15 @@ class Program:
 
     def _kill(self, descendants: Sequence[psutil.Process]) -> None:
         """Kill these, itself, and what they start meanwhile: what is stopped first starts none."""
-        self._process.send_signal(signal.SIGSTOP)
+        self._relay.go_on()
+        self._send(signal.SIGSTOP)
         stopped: list[psutil.Process] = []
         while new := [p for p in (*descendants, *self._descendants()) if p not in stopped]:
             for process in new:
                 with contextlib.suppress(psutil.Error):
                     process.suspend()
             stopped += new
-        self._process.kill()
+        self._send(signal.SIGKILL)
         for process in stopped:
             with contextlib.suppress(psutil.Error):
                 process.kill()

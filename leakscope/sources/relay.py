@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from leakscope.sources.signals import is_in_our_group, mind_children, minded
+from leakscope.sources.signals import is_in_our_group, minded
 from leakscope.sources.witness import Witness
 
 # Nobody sends these to one process and means another: they can't be caught, they say that a process
@@ -35,7 +35,10 @@ _OWN_AT_LAST = _STOPPING | {
 }
 # Who ends a group or a service sends the signal to one process after the other, or to one of them
 # twice (`timeout`): within that time it is one signal, as the kernel makes one of two that wait.
+# Those take well under a millisecond, and a busy machine some; no person sees that much.
 _MOMENT_S = 0.05
+# Of those below it the kernel keeps one that waits, of these all; macOS has none.
+_FIRST_FOR_REAL_TIME = getattr(signal, "SIGRTMIN", signal.NSIG)
 
 
 class Relay:
@@ -47,10 +50,10 @@ class Relay:
     def __init__(self) -> None:
         # What is ignored is ignored by the program as well.
         self._held = minded(_PASSED_ON)
-        mind_children()  # how the program ends is what leakscope ends with
         self._mask_before = signal.pthread_sigmask(signal.SIG_BLOCK, {*self._held, signal.SIGCHLD})
         self._thread: threading.Thread | None = None
         self._is_over = False
+        self._stops_with_program = True
 
     def begin(self, program: int, send: Callable[[int], None]) -> None:
         """Pass on what comes, and what has come since this was made."""
@@ -59,15 +62,22 @@ class Relay:
         self._thread = threading.Thread(target=self._work, args=arguments, daemon=True)
         self._thread.start()
 
+    def go_on(self) -> None:
+        """Though the program be stopped: it is leakscope that stops it, to kill it."""
+        self._stops_with_program = False
+
     def stop(self) -> None:
         """The program has ended: what would end or stop a process is leakscope's own from now on.
 
         What came before was for the program; what has nothing to do with ending still is.
         """
         self._is_over = True
-        while self._thread is not None and self._thread.is_alive():
-            os.kill(os.getpid(), signal.SIGCHLD)  # it is held back in any case
-            self._thread.join(_MOMENT_S)
+        if self._thread is not None:
+            assert self._thread.ident is not None
+            with contextlib.suppress(ProcessLookupError):
+                # To this thread, since others may not hold it back.
+                signal.pthread_kill(self._thread.ident, signal.SIGCHLD)
+            self._thread.join()
         self._thread = None
         self._hold_back(self._mask_before | (self._held - _OWN_AT_LAST))
 
@@ -96,20 +106,26 @@ class Relay:
             reached = latest.seen() if is_in_our_group(program) else set()
             latest.close()
             for each in _meant_for_program(came, reached) if not self._is_over else ():
-                send(each)
+                with contextlib.suppress(PermissionError):  # it may be another user's (sudo)
+                    send(each)
         witness.close()
 
     def _with_what_came_after(self, number: int) -> list[int]:
-        """Each signal that waits, once; those for real time as often as they came."""
+        """Each signal that waits, once; those for real time as often as they came.
+
+        The kernel keeps no order of those that wait: the lowest comes first.
+        """
         came = [number]
         while waiting := signal.sigpending() & self._held:
             number = signal.sigwait(waiting)
-            if number not in came or number >= signal.SIGRTMIN:
+            if number not in came or number >= _FIRST_FOR_REAL_TIME:
                 came.append(number)
         return came
 
     def _stop_with(self, program: int) -> None:
         """Stop if the program has: the shell is to see that, and its `fg` continues both."""
+        if not self._stops_with_program or not hasattr(os, "waitid"):  # macOS, before 3.13
+            return
         stopped = None
         with contextlib.suppress(ChildProcessError):  # it has ended
             stopped = os.waitid(os.P_PID, program, os.WSTOPPED | os.WNOHANG)
@@ -130,7 +146,7 @@ class Relay:
 
 
 def _meant_for_program(came: list[int], reached: set[int]) -> Iterator[int]:
-    """What came to leakscope, in that order, and has not reached the program as well.
+    """What came to leakscope and has not reached the program as well, in the order of `came`.
 
     What stops a process and what continues it drop each other where they wait: of a group that was
     sent both, one after the other, only the latter is to be seen, and the former is over.

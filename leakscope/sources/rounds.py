@@ -152,7 +152,7 @@ class Rounds:
                 if ended_by:
                     self.ended_by = ended_by
                     break
-        has_refused = any(member.is_given_up for member in self._members.values())
+        has_refused = any(member.is_given_up for member in self._all())
         if not self._next_number and (not self._may_be_none or has_refused):
             raise self._why_nothing()
 

@@ -20,12 +20,18 @@ def minded(numbers: Iterable[int]) -> set[int]:
 
 
 def mind_children() -> None:
-    """Have the kernel keep how a child ended, whatever leakscope was started to ignore."""
+    """Have the kernel keep how a child ended, whatever leakscope was started to ignore.
+
+    Else py-spy, the program of `run` and the command of --on-leak all seem to end with status 0.
+    """
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 
 def as_started() -> None:  # pragma: no cover - in the child, until its exec
-    """In a child before its exec: it minds signals as if there were no leakscope in between."""
+    """In a child before its exec: it minds signals as if there were no leakscope in between.
+
+    But for SIGPIPE and SIGXFSZ: Python ignores these, and does not say what was before.
+    """
     for number in signal.valid_signals():
         # What comes now would else be noted by a Python that is about to be replaced.
         if callable(signal.getsignal(number)):

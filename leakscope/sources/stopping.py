@@ -79,7 +79,10 @@ def stopped_by_signals(stop: Stop) -> Iterator[None]:
 
 @contextlib.contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """A signal ends the program, by way of its exit, with the status that a shell gives for it."""
+    """A signal ends the program, by way of its exit, with the status that a shell gives for it.
+
+    One that was to be ignored stays so: here it would end what is not done yet.
+    """
 
     def handler(number: int, _frame: FrameType | None) -> None:
         raise SystemExit(128 + number)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+# Not every image has one.
+_WITHOUT_CAT = [sys.executable, "-I", "-S", "-c", "import sys; sys.stdin.read()"]
 
 
 class Witness:
@@ -27,7 +31,7 @@ class Witness:
             return
         with contextlib.suppress(OSError):  # a signal too many is better than none
             self._process = subprocess.Popen(
-                ["cat"],
+                ["cat"] if shutil.which("cat") else _WITHOUT_CAT,
                 cwd="/",
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -341,3 +342,16 @@ def test_a_terminal_that_is_read_is_not_taken_for_a_socket():
         assert reader.wait(30) == 0
     os.close(master)
     assert thread["wait"] == "read"
+
+
+def test_whoever_started_leakscope_may_ignore_children_and_py_spy_is_heard_all_the_same():
+    """Else the kernel does not keep how they end, and what failed seems to have gone well."""
+    with subprocess.Popen(["sleep", "60"]) as sleep:
+        run = subprocess.run(
+            [sys.executable, "-m", "leakscope", "dump", str(sleep.pid)],
+            capture_output=True, check=False, text=True, timeout=60,
+            preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN),
+        )  # fmt: skip
+        sleep.kill()
+    assert run.returncode == 5
+    assert "not a Python process" in run.stderr

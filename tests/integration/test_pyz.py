@@ -111,7 +111,7 @@ def test_a_folder_that_another_user_may_have_put_there_is_not_taken(kind, one_fi
         private.mkdir()
         private.chmod(0o777)
     said = version_said(one_file, HOME=NO_FOLDER, TMPDIR=tmp_path)
-    assert_told(said, f"{private}: others can write there", "Set SHIV_ROOT")
+    assert_told(said, f"{private}: not a folder of yours alone", "Set SHIV_ROOT")
     assert not list(private.iterdir())
 
 

@@ -59,6 +59,7 @@ def run(*args: str, launcher: Sequence[str] = ()) -> Iterator[subprocess.Popen[s
     """A `leakscope run` that goes on; it is killed with the block, should it not have ended."""
     with subprocess.Popen(
         [*launcher, *run_command(*args)],
+        start_new_session=True,  # it is at no terminal, wherever the tests are
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -358,14 +359,15 @@ def only_program(process: subprocess.Popen[str]) -> psutil.Process:
 
 
 def program_of(leakscope: psutil.Process) -> psutil.Process:
-    # What has been forked and not executed anything yet still looks like leakscope.
-    of_leakscope = leakscope.cmdline()
-    (program,) = (
-        one
-        for one in leakscope.children()
-        if one.cmdline() not in ([], ["cat"], of_leakscope) and "py-spy" not in one.name()
-    )
+    (program,) = (one for one in leakscope.children() if is_program(one, leakscope.cmdline()))
     return program
+
+
+def is_program(child: psutil.Process, of_leakscope: list[str]) -> bool:
+    # What has been forked and not executed anything yet still looks like leakscope.
+    with contextlib.suppress(psutil.Error):  # a py-spy, say, that has just ended
+        return child.cmdline() not in ([], ["cat"], of_leakscope) and "py-spy" not in child.name()
+    return False
 
 
 def test_a_signal_for_real_time_is_passed_on_as_often_as_it_came():
@@ -404,7 +406,7 @@ finally:
 @pytest.mark.parametrize("to", ["the group", "the group, and leakscope first", "each"])
 def test_what_reaches_the_program_as_well_is_not_passed_on(to):
     words = ("-q", "-o", os.devnull, sys.executable, "-c", CLEANING_UP)
-    with run(*words, launcher=("setsid",)) as process:
+    with run(*words) as process:
         assert line_of(process) == "ready"
         if to.endswith("first"):
             process.send_signal(signal.SIGINT)
@@ -626,6 +628,23 @@ def test_what_is_ended_is_asked_first_and_then_killed(traps, status):
         program.end((0.2, 0.5))
         assert program.wait() == status
     until(lambda: has_ended(child))
+
+
+KILLING = """
+import os, sys, time
+from leakscope.sources.program import started
+script = "trap '' INT TERM; : >$0; while :; do sleep 0.01; done"
+with started(["sh", "-c", script, sys.argv[1]]) as program:
+    while not os.path.exists(sys.argv[1]):
+        time.sleep(0.01)
+    program.end((0.1, 0.1))
+    print("status", program.wait())
+"""
+
+
+def test_at_a_terminal_what_is_stopped_to_be_killed_does_not_stop_leakscope(tmp_path):
+    with in_a_terminal(sys.executable, "-c", KILLING, str(tmp_path / "ready")) as (_, keyboard):
+        assert b"status 137" in read_until(keyboard, b"status 137")
 
 
 def test_where_ctrl_c_is_ignored_a_program_is_asked_by_sigterm_at_once():

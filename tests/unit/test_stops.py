@@ -87,12 +87,13 @@ def test_what_was_woken_is_taken_for_use(those, others):
 @pytest.mark.parametrize(("was_held", "is_held"), [(False, True), (True, False)])
 def test_of_a_stop_that_a_look_falls_into_a_half_lies_on_either_side(was_held, is_held):
     """Then it is known that it was one: it takes neither many threads nor all of them."""
-    those = woken(1, 1, 2)  # the last one has done something as well
-    assert merely_stopped(those, 5, was_held=was_held, is_held=is_held) == {key(0), key(1)}
+    those = woken(1, 1, 2, 3)  # the last one has done something as well
+    expected = {key(0), key(1), key(2)}
+    assert merely_stopped(those, 5, was_held=was_held, is_held=is_held) == expected
 
 
 def test_let_go_and_stopped_again_between_two_looks():
-    assert merely_stopped(woken(2, 1), 5, was_held=True, is_held=True) == {key(0)}
+    assert merely_stopped(woken(2, 3), 5, was_held=True, is_held=True) == {key(0)}
 
 
 # --- in a watch -----------------------------------------------------------------------------------
@@ -124,7 +125,7 @@ def test_a_leak_is_found_though_somebody_stops_the_process_now_and_then():
     assert report.verdict is Overall.LEAKING
     assert "None of them has run again" in " ".join(report.leaks[0].evidence)
     (said,) = [line for line in report.not_seen if "stopped the whole process" in line]
-    assert "seen 5 times" in said
+    assert "5 times" in said
 
 
 def test_clients_that_are_sent_something_at_once_are_in_use():
