@@ -49,8 +49,9 @@ def case_at(path: str) -> JUnitCase:
 def _name(asked: Mapping[str, Any]) -> str:
     """What was looked at, in words that are the same in the next run, and where it fails.
 
-    So it is told by what was asked for, and not by what was found: a CI system takes a test of
-    another name for another test, and there may be more processes the next time.
+    So it is told by what was asked for, as far as that says it, and not by what was found: a CI
+    system takes a test of another name for another test, and there may be more processes the next
+    time. A PID says nothing, so it is told by the command; of one that has gone that is not known.
     """
     redaction: Redaction = asked["redact"]
     if "file" in asked:
