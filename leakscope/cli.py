@@ -14,7 +14,6 @@ import click
 from leakscope import __version__
 from leakscope.errors import LeakscopeError, UsageProblem
 from leakscope.output import ClosedPipe, say, silence_stderr, silence_stdout
-from leakscope.sources.signals import mind_children
 
 # Statuses that are not of an error class: a second Ctrl-C, and what a shell gives for SIGPIPE.
 INTERRUPTED = 130
@@ -51,6 +50,10 @@ class _Commands(click.Group):
             return None
         module = importlib.import_module(f"leakscope.commands.{cmd_name}")
         gc.enable()  # off until here, see leakscope.__main__
+        # Before any child is started, and here, for it takes the main thread.
+        from leakscope.sources.signals import mind_children
+
+        mind_children()
         command: click.Command = module.command
         return command
 
@@ -79,7 +82,6 @@ def cli() -> None:
 def main(args: list[str] | None = None) -> NoReturn:
     """Run the command line and end the program with its status."""
     _open_missing_streams()
-    mind_children()
     try:
         status = _run(sys.argv[1:] if args is None else args)
     except (ClosedPipe, BrokenPipeError):

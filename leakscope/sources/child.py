@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import selectors
 import signal
@@ -96,15 +97,17 @@ class Child:
         at once, and each would count the other's dump as well.
         """
         pid, ends_s = self._process.pid, time.monotonic() + _END_S
-        while True:
-            patient = time.monotonic() < ends_s
-            if not patient:
-                self._process.kill()
-            ended, status, used = os.wait4(pid, os.WNOHANG if patient else 0)
-            if ended:
-                self._process.returncode = os.waitstatus_to_exitcode(status)
-                return used.ru_utime + used.ru_stime
-            time.sleep(0.0005)
+        with contextlib.suppress(ChildProcessError):  # it had ended, and `kill` has found that
+            while True:
+                patient = time.monotonic() < ends_s
+                if not patient:
+                    self._process.kill()
+                ended, status, used = os.wait4(pid, os.WNOHANG if patient else 0)
+                if ended:
+                    self._process.returncode = os.waitstatus_to_exitcode(status)
+                    return used.ru_utime + used.ru_stime
+                time.sleep(0.0005)
+        return 0.0
 
     def answer(self) -> tuple[int, bytes, bytes]:
         """Its status, what it wrote to standard output, and what to standard error."""

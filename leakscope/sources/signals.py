@@ -22,7 +22,7 @@ def minded(numbers: Iterable[int]) -> set[int]:
 def mind_children() -> None:
     """Have the kernel keep how a child ended, whatever leakscope was started to ignore.
 
-    Else py-spy, the program of `run` and the command of --on-leak all seem to end with status 0.
+    Else all of them seem to end with status 0. Only the main thread can do that.
     """
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 

@@ -112,6 +112,7 @@ def test_a_dump_imports_what_it_needs_and_most_of_it_while_pyspy_works(format_):
         "sources",
         "sources.child",
         "sources.pyspy",
+        "sources.signals",
     }
     assert not modules["at_end"] & SLOW
     unneeded = {
