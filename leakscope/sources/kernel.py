@@ -98,8 +98,10 @@ def process_state(pid: int) -> ProcessState | None:
 
 def is_stopped(pid: int) -> bool:
     """Whether something holds the main thread, and so most likely all: a tracer, or a signal."""
-    state = process_state(pid)
-    return state is not None and state.state in "tT"
+    try:
+        return _after_name(_contents(f"/proc/{pid}/stat"))[0] in (b"t", b"T")
+    except OSError:
+        return False
 
 
 class Tasks:

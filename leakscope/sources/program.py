@@ -46,7 +46,7 @@ class Program:
         except OSError as error:
             raise NotExecutable(_why(command, error)) from None
         self.was_ended = False  # by leakscope
-        relay.begin(self.pid, self._process.send_signal)
+        relay.begin(self.pid, self._send)
 
     def _send(self, number: int) -> None:
         with contextlib.suppress(PermissionError):  # it may be another user's by now (sudo)

@@ -56,7 +56,7 @@ class Relay:
         self._stops_with_program = True
 
     def begin(self, program: int, send: Callable[[int], None]) -> None:
-        """Pass on what comes, and what has come since this was made."""
+        """Pass on what comes, and what has come since this was made; `send` is not to raise."""
         # Not earlier: what the witness has seen is taken to have reached the program.
         arguments = (program, send, Witness())
         self._thread = threading.Thread(target=self._work, args=arguments, daemon=True)
@@ -106,8 +106,7 @@ class Relay:
             reached = latest.seen() if is_in_our_group(program) else set()
             latest.close()
             for each in _meant_for_program(came, reached) if not self._is_over else ():
-                with contextlib.suppress(PermissionError):  # it may be another user's (sudo)
-                    send(each)
+                send(each)
         witness.close()
 
     def _with_what_came_after(self, number: int) -> list[int]:
