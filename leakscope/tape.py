@@ -117,7 +117,7 @@ class Encoder:
         """A sample, a gap, or the resources."""
         if isinstance(look, Resources):
             return _resources_said(look)
-        said: dict[str, Any] = {"t": round(look.taken_at, 6), "e": look.elapsed_s}
+        said: dict[str, Any] = {"t": look.taken_at, "e": look.elapsed_s}
         if look.tries != 1:
             said["n"] = look.tries
         if isinstance(look, Missed):
