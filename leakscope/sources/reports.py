@@ -1,10 +1,11 @@
 """Reports that were saved, thousands of them: of each no more is read than what stands before its
 groups, which are most of it.
 
-One rule holds for all. A document, or a list of them, begins where a line does, with a brace. It
-ends where its JSON does, and at the latest before the next line that has such a brace in its first
-column: what is printed over many lines is indented. So whatever is broken, cut off or no JSON at
-all spoils none that begins behind it.
+One rule holds for all. A document, or a list of them, begins where a line does, with a brace; or
+behind what a collector of logs puts in front of each line, with the type that leakscope writes
+first. It ends where its JSON does, and at the latest before the next line that has such a brace in
+its first column, or such a type: what is printed over many lines is indented. So whatever is
+broken, cut off or no JSON at all spoils none that begins behind it.
 """
 
 from __future__ import annotations
@@ -32,6 +33,9 @@ _REST_OPENS = re.compile(_OPENING)
 _AROUND = " \t\r\n,[]"
 # What a document of leakscope's begins with, on one line, with blanks or without.
 _KIND = re.compile(rb'\{"type": ?"(\w+)"')
+# The same behind a prefix, as `kubectl logs --prefix` and `docker compose logs` write it. What has
+# a quote or a brace may be JSON itself, and the document a part of that.
+_PREFIXED = re.compile(rb'([^{}"]+)\{"type": ?"(\w+)"')
 # The groups of a report follow a list; those of a leak, which have the same name, do not.
 _GROUPS = re.compile(rb'\], ?"groups": ?\[')
 _NO_MARKS = bytes(set(range(256)).difference(b'{}[]"'))
@@ -98,11 +102,9 @@ class _Reader:
     def feed(self, number: int, raw: bytes) -> Iterable[Found | Unreadable]:
         """What is known when this line is."""
         self._is_empty = False
-        if self._parts and not raw.startswith((b"{", b"[")):
-            return self._go_on(raw)
-        opens = _OPENS.match(raw)
-        if opens:
-            return self._begin(number, raw[opens.start(1) :])
+        at = self._opening(raw)
+        if at is not None:
+            return self._begin(number, raw[at:])
         if self._parts:
             return self._go_on(raw)
         if _text(raw).strip(_AROUND):
@@ -121,6 +123,17 @@ class _Reader:
         if self._is_of_a_watch:
             return "a watch without the summary that it ends with: it goes on, or was killed"
         return "no report of leakscope's"
+
+    def _opening(self, raw: bytes) -> int | None:
+        """Where in a line a document begins, or None."""
+        if not self._parts or raw.startswith((b"{", b"[")):
+            opens = _OPENS.match(raw)
+            if opens:
+                return opens.start(1)
+        prefixed = _PREFIXED.match(raw)
+        if prefixed is None or prefixed[2].decode() not in _ALL:
+            return None
+        return prefixed.end(1) if _text(prefixed[1]).strip(_AROUND) else None
 
     def _begin(self, number: int, raw: bytes) -> Iterator[Found | Unreadable]:
         """Of a line with a document or more, or with what one begins with."""

@@ -351,6 +351,30 @@ def test_a_list_of_reports_is_read(tmp_path, indent):
     assert read_of(tmp_path, f"[\n{GOOD},\n{GOOD}\n]\n") == (["line 2", "line 3"], [], 0)
 
 
+PREFIXES = ["[pod/web-1/leakscope] ", "web-1  | ", "2026-11-28T12:00:00.123456Z stdout F ", "a: "]
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_a_prefix_of_each_line_hides_no_report(tmp_path, prefix):
+    """As of `kubectl logs --prefix`, `docker compose logs` and `kubectl logs --timestamps`."""
+    lines = ["ready", OF_A_WATCH, GOOD, GOOD[:500], GOOD, '{"level": "info"}', SORTED, GOOD]
+    where, why, others = read_of(tmp_path, "".join(f"{prefix}{line}\n" for line in lines))
+    assert where == ["line 3", "line 5", "line 8"]
+    (only,) = why
+    assert only.startswith("line 4: ")
+    assert others == 3  # a report whose keys are in another order is not known by its type
+
+
+@pytest.mark.parametrize("front", ['{"log": ', '"pod": ', '"'])
+def test_a_report_within_other_json_is_no_prefixed_one(tmp_path, front):
+    where, why, others = read_of(tmp_path, f"{front}{GOOD}\n{GOOD}\n")
+    assert (where, len(why) + others) == (["line 2"], 1)
+
+
+def test_the_comma_of_a_list_is_no_prefix(tmp_path):
+    assert read_of(tmp_path, f"[{GOOD}\n, {GOOD}\n]\n") == (["", ""], [], 0)
+
+
 @given(st.lists(st.text('[]{}"\\,:a', max_size=6), min_size=1, max_size=3), st.booleans())
 def test_no_name_makes_two_reports_look_like_one(tmp_path_factory, names, in_lines):
     folder = tmp_path_factory.mktemp("names")
