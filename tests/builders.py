@@ -245,3 +245,9 @@ def hostile_report(text: str) -> Report:
         known=(known(evil.site, text),),
         not_seen=(text,),
     )
+
+
+def suspect(number: int, size: int = 9) -> Report:
+    """A report with one leak, in a function of that number."""
+    found = group(size, started(frame(f"consume_{number}")), Trend.LEAKING)
+    return report(found, leaks=(leak(found),))

@@ -56,6 +56,11 @@ def fetched(url: str) -> str:
         return bytes(answer.read()).decode()
 
 
+def series_of(text: str) -> set[str]:
+    """The series of a text in the format: names with their labels, without values."""
+    return {line.rpartition(" ")[0] for line in text.splitlines() if not line.startswith("#")}
+
+
 class Prometheus:
     """A server that runs."""
 
