@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from leakscope.causes import ROWS, cause_of, executors
+from leakscope.cases import executors
+from leakscope.causes import ROWS, cause_of
 from leakscope.leaks import Cause
 from leakscope.model import Frame, Frames
 from leakscope.policy import Trend
