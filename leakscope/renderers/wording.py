@@ -321,7 +321,7 @@ def how_it_was_watched(report: Report) -> str:
 
 
 def _dumps(report: Report) -> str:
-    """How often stacks were read, and what it took: `4 dumps, 1.2 s of CPU (1.9 % of a core)`."""
+    """How often stacks were read, and what it took: `4 dumps, 1.2 s of CPU`."""
     cost = report.cost
     if cost is None:
         return plural(report.tries, "dump")

@@ -16,9 +16,19 @@ from leakscope.leaks import Cause
 from leakscope.limits import Deadline, Limit
 from leakscope.policy import Trend
 from leakscope.renderers.account_text import lines
+from leakscope.report import Kind
 from leakscope.stacks import Level
 from leakscope.wire import change_document, encode, report_document
-from tests.builders import LEAKING, THE_LEAK, WATCH, hostile_report
+from tests.builders import (
+    LEAKING,
+    THE_LEAK,
+    WATCH,
+    group,
+    hostile_report,
+    key,
+    report,
+    stay,
+)
 from tests.hostile import EVIL, harmful
 
 
@@ -91,6 +101,31 @@ def test_a_group_that_leaks_has_a_deadline():
     said = {one.id: list(lines(one)) for one in accounts([made], "")}
     told = "deadline: pids.max 2048 in 55 min, between 48 min and 62 min"
     assert [id_ for id_, line in said.items() if told in line] == [LEAKING.id]
+
+
+def test_one_look_has_no_history():
+    looked = replace(WATCH, kind=Kind.DUMP, observed_s=0.0, samples=1, leaks=())
+    (account,) = accounts([saved(looked)], LEAKING.id)
+    said = list(lines(account._replace(points=account.points[:1])))
+    assert "looked at once, 2023-11-14T22:14:20.000Z" in said
+    assert not [line for line in said if line.startswith(("  from ", "watched"))]
+
+
+def test_a_group_of_several_processes_is_told_by_process():
+    members = [stay(n, key=key(n, 4711 + n % 2)) for n in range(1, 6)]
+    shared = group(members=members)
+    (account,) = accounts([saved(report(shared))], shared.id)
+    said = list(lines(account))
+    assert "  by process: 4712: 3, 4711: 2" in said
+    assert said[-1].split()[-1] != "younger", "all five are shown"
+
+
+def test_a_group_without_a_stack_and_without_threads_now():
+    empty = group(0, (), first=3)
+    (account,) = accounts([saved(report(empty))], empty.id)
+    said = list(lines(account))
+    assert said[0].startswith(f"group {empty.id}: 0 threads, steady  [-]")
+    assert not [line for line in said if line.startswith(("  at  ", "  started in"))]
 
 
 def test_a_group_that_is_not_there():

@@ -9,11 +9,26 @@ from hypothesis import given
 from markdown_it import MarkdownIt
 
 from leakscope.diffing import Look, Stack, difference
+from leakscope.leaks import Cause
+from leakscope.limits import Deadline, Limit, ThreadCost
+from leakscope.policy import Trend, Verdict
 from leakscope.renderers.diff_markdown import lines as diff_lines
-from leakscope.renderers.markdown import code, escaped, fenced, lines, prose
+from leakscope.renderers.markdown import TOP_GROUPS, code, escaped, fenced, lines, prose
+from leakscope.renderers.text import TOP_MEMBERS
 from leakscope.report import Kind, Member, Overall
 from leakscope.stacks import Level
-from tests.builders import WATCH, frame, hostile_report, started, target
+from tests.builders import (
+    THE_LEAK,
+    WATCH,
+    frame,
+    group,
+    hostile_report,
+    leak,
+    nothing,
+    report,
+    started,
+    target,
+)
 from tests.hostile import EVIL
 
 READER = MarkdownIt("commonmark", {"html": True, "linkify": False}).enable("table")
@@ -92,6 +107,45 @@ def test_one_look_shows_stacks():
     text = "\n".join(lines(replace(WATCH, kind=Kind.DUMP, leaks=())))
     assert "### 187 threads: `app/jobs.py:41 consume`" in text
     assert "## Timeline" not in text
+
+
+def test_a_leak_has_its_cause_and_the_report_its_limit_and_its_cost():
+    cause = Cause("x", False, "Nobody ends `consume`.", "End them.")
+    deadline = Deadline(Limit("pids.max 2048", 410, 2048, 1.0), 3276.0, 2900.0, 3700.0)
+    leaks = (replace(THE_LEAK, cause=cause),)
+    made = replace(WATCH, leaks=leaks, deadline=deadline, thread_cost=ThreadCost(20480.0, 2.0))
+    text = "\n".join(lines(made))
+    assert "- Limit: pids.max 2048 in 55 min, between 48 min and 62 min\n" in text
+    assert "- Cost: each new thread took 20 KiB and 2.0 descriptors\n" in text
+    assert "- Why: Nobody ends `consume`.\n- Cure: End them.\n" in text
+
+
+def test_what_grows_is_told_with_what_is_known_of_it():
+    verdict = Verdict(Trend.GROWING, ("No thread of it has `ended` yet.",))
+    growing = group(9, started(frame("fetch")), verdict=verdict)
+    text = "\n".join(lines(report(growing, verdict=Overall.GROWING)))
+    assert "## What grows, and is not proven to leak\n\n- 9 threads in" in text
+    assert "\n  - No thread of it has `ended` yet.\n" in text
+
+
+def test_of_many_processes_and_groups_the_rest_is_counted():
+    groups = [group(3, started(frame(f"f{n}"))) for n in range(TOP_GROUPS + 2)]
+    members = [Member(target(pid=n), 3, 3, Overall.CLEAN) for n in range(1, TOP_MEMBERS + 4)]
+    text = "\n".join(lines(report(*groups, several=tuple(members))))
+    assert "\nand 2 more groups" in text
+    assert "\nand 3 more\n" in text
+
+
+def test_a_leak_whose_stack_was_not_read_began_nowhere():
+    unread = group(9, (), Trend.LEAKING)
+    text = "\n".join(lines(report(unread, leaks=(leak(unread),))))
+    assert "- Started in:" not in text
+
+
+def test_where_nothing_was_seen_nothing_is_told():
+    text = "\n".join(lines(nothing()))
+    assert "Threads" not in text
+    assert "## " not in text
 
 
 @pytest.mark.parametrize("trap", TRAPS)

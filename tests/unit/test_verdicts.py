@@ -14,11 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leakscope.births import longest_likely_gap_s, moments_of
-from leakscope.model import Frames, RunState, Snapshot
+from leakscope.engine import Engine, View
+from leakscope.model import Frame, Frames, RunState, Snapshot
 from leakscope.policy import Trend
 from leakscope.report import Overall, Report
 from leakscope.spans import duration
-from leakscope.stacks import Level, group_id
+from leakscope.stacks import Level, group_id, site
 from leakscope.use import is_in_use
 from tests.builders import stay
 from tests.samples import (
@@ -627,3 +628,42 @@ def test_leaks_are_listed_biggest_first_and_their_groups_are_shown():
     assert all(bigger >= smaller for bigger, smaller in pairwise(sizes))
     named = {id_ for leak in of.leaks for id_ in leak.groups}
     assert named <= {group.id for group in of.report.groups}
+
+
+def shown_at(level: Level, threads: list[Life], until_s: float) -> dict[int, Trend]:
+    """The verdicts of the groups of `consume` at a level, by the line that each is at."""
+    engine = Engine(View(level=level))
+    for sample in series(threads, until_s=until_s):
+        engine.observe(sample)
+    sites = {site(judged.facts.frames): judged.verdict.trend for judged in engine.findings().groups}
+    return {at.line: trend for at, trend in sites.items() if at and at.function == "consume"}
+
+
+def getting_at(line: int) -> Frames:
+    """A thread that waits for an item in this line of `consume`."""
+    return tuple(replaced(frame, line) for frame in QUEUE_GET)
+
+
+def replaced(frame: Frame, line: int) -> Frame:
+    return frame._replace(line=line) if frame.function == "consume" else frame
+
+
+def at_two_lines(gap_s: float, until_s: float) -> list[Life]:
+    """A thread of `consume` each `gap_s`, each second one at another line of it."""
+    moments = every(gap_s, begin_s=1.0, end_s=until_s + 1.0)
+    return [
+        MAIN_THREAD,
+        *lives(moments[::2], getting_at(41), first=100),
+        *lives(moments[1::2], getting_at(55), first=500),
+    ]
+
+
+@pytest.mark.parametrize("level", [Level.LINE, Level.ENTRY])
+@pytest.mark.parametrize(
+    ("gap_s", "until_s", "trend"), [(1.0, 90.0, Trend.LEAKING), (2.0, 15.0, Trend.GROWING)]
+)
+def test_whatever_is_shown_the_verdict_is_that_of_the_function(level, gap_s, until_s, trend):
+    """At neither line alone there may be enough to tell."""
+    threads = at_two_lines(gap_s, until_s)
+    assert shown_at(Level.FUNCTION, threads, until_s) == {41: trend}
+    assert set(shown_at(level, threads, until_s).values()) == {trend}
