@@ -35,7 +35,7 @@ _AROUND = " \t\r\n,[]"
 _KIND = re.compile(rb'\{"type": ?"(\w+)"')
 # The same behind a prefix, as `kubectl logs --prefix` and `docker compose logs` write it. What has
 # a quote or a brace may be JSON itself, and the document a part of that.
-_PREFIXED = re.compile(rb'([^{}"]+)\{"type": ?"(\w+)"')
+_PREFIXED = re.compile(rb'([^{}"]+)' + _KIND.pattern)
 # The groups of a report follow a list; those of a leak, which have the same name, do not.
 _GROUPS = re.compile(rb'\], ?"groups": ?\[')
 _NO_MARKS = bytes(set(range(256)).difference(b'{}[]"'))
